@@ -1,0 +1,3 @@
+#include "bindings/bind.h"
+
+void bind_attention(pybind11::module_&) {}

@@ -1,0 +1,3 @@
+#include "bindings/bind.h"
+
+void bind_data(pybind11::module_&) {}
