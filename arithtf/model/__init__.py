@@ -1,0 +1,5 @@
+"""The transformer."""
+
+from arithtf.model.transformer import ModelConfig, Transformer
+
+__all__ = ["ModelConfig", "Transformer"]

@@ -1,0 +1,50 @@
+"""Recipes that train addition: the main one, and the encodings of the literature on the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from arithtf.encodings import Encoding
+from arithtf.model import ModelConfig
+from arithtf.recipes.recipe import Recipe
+from arithtf.tasks import Addition, Coupling, couplings
+
+
+def _recipe(name: str, task: Addition, coupling: Coupling, encoding: Encoding) -> Recipe:
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size, levels=len(coupling.levels), encoding=encoding
+    )
+    return Recipe(name=name, task=task, coupling=coupling, model=model)
+
+
+def addition() -> Recipe:
+    """Addition in the natural format, by coupled ids and a window of two columns.
+
+    The query that writes column j sees the digits of columns j and j-1 and nothing else: enough
+    for the carry, and a finite number of local contexts, so the trained model can be certified.
+    """
+    task = Addition()
+    encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
+    return _recipe("addition", task, couplings.columns(task), encoding)
+
+
+def addition_padded() -> Recipe:
+    """The same in the zero-padded format of the literature."""
+    task = Addition(format="padded")
+    encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
+    return _recipe("addition-padded", task, couplings.columns(task), encoding)
+
+
+def addition_symmetric() -> Recipe:
+    """Addition with the symmetric window |difference| <= 1: the next column is seen as well."""
+    task = Addition()
+    encoding = Encoding(mechanism="table", windows=(1,), reach=1, sinks=1)
+    return _recipe("addition-symmetric", task, couplings.columns(task), encoding)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "addition": addition,
+    "addition-padded": addition_padded,
+    "addition-symmetric": addition_symmetric,
+}

@@ -1,0 +1,111 @@
+"""What a training run depends on, in one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arithtf.model import ModelConfig
+from arithtf.tasks import Coupling, Task, task_from_dict
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training run: data, model, optimiser.
+
+    Args:
+        name: what it trains.
+        task: the task.
+        coupling: where its ids come from.
+        model: sizes and encoding.
+        lengths: shortest and longest operand trained on, in digits.
+        batch: instances a step.
+        steps: optimiser steps.
+        learning_rate: peak; rises linearly over `warmup` steps, then falls linearly to
+            `final_rate` times the peak at the last step.
+        betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
+        seed: of the weights and of the data.
+        log_every, checkpoint_every: steps between metrics lines and between checkpoints.
+
+    Raises:
+        ValueError: values that cannot be trained.
+    """
+
+    name: str
+    task: Task
+    coupling: Coupling
+    model: ModelConfig
+    lengths: tuple[int, int] = (1, 10)
+    batch: int = 128
+    steps: int = 1000
+    learning_rate: float = 1e-2
+    warmup: int = 50
+    final_rate: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    seed: int = 0
+    log_every: int = 50
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "steps", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        lo, hi = self.lengths
+        if not 1 <= lo <= hi:
+            raise ValueError(f"lengths must be (lo, hi) with 1 <= lo <= hi, got {self.lengths}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        if self.model.vocabulary != self.task.vocabulary.size:
+            raise ValueError(
+                f"the model has {self.model.vocabulary} tokens, the task {self.task.name} "
+                f"{self.task.vocabulary.size}; build it with vocabulary=task.vocabulary.size"
+            )
+        if self.model.levels != len(self.coupling.levels):
+            raise ValueError(
+                f"the model reads {self.model.levels} levels of ids, coupling "
+                f"{self.coupling.name!r} has {len(self.coupling.levels)}"
+            )
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step 1 .. steps."""
+        if step <= self.warmup:
+            return self.learning_rate * step / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (1.0 - (1.0 - self.final_rate) * done)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("task", "coupling", "model")}
+        return {
+            "format": FORMAT,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()},
+            "task": self.task.to_dict(),
+            "coupling": self.coupling.to_dict(),
+            "model": self.model.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: the data are of another format.
+        """
+        values = dict(data)
+        found = values.pop("format", None)
+        if found != FORMAT:
+            raise ValueError(
+                f"expected a recipe of format {FORMAT}, got {found!r}; "
+                "it was written by another version of arithtf"
+            )
+        values["task"] = task_from_dict(values["task"])
+        values["coupling"] = Coupling.from_dict(values["coupling"])
+        values["model"] = ModelConfig.from_dict(values["model"])
+        for name in ("lengths", "betas"):
+            values[name] = tuple(values[name])
+        return cls(**values)

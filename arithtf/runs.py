@@ -1,0 +1,188 @@
+"""A run directory: what is in it, how it is written so that no moment of death can spoil it.
+
+| file | content |
+|---|---|
+| config.json | the recipe |
+| metrics.jsonl | one line per logged step; depends on the recipe and the thread count alone |
+| timing.json | seconds, threads, versions, device of the training |
+| model.safetensors | the weights |
+| state.pt | weights, optimiser and step, for resuming; read with weights_only=True |
+| eval.jsonl | evaluations, appended |
+| certificate.json | the certificate |
+| report.html | the report |
+
+Files are the truth. Whole files are written beside their place, flushed to disk and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe
+
+FILES = (
+    "config.json",
+    "metrics.jsonl",
+    "timing.json",
+    "model.safetensors",
+    "state.pt",
+    "eval.jsonl",
+    "certificate.json",
+    "report.html",
+    "summary.json",
+)
+
+
+class RunError(Exception):
+    """A run directory cannot be used as asked; the message says why and what to do."""
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file so that `path` is at every moment absent, the old content or the new one.
+
+    Args:
+        path: the file.
+        write: called with an open binary file.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; `path` is unchanged.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    text = json.dumps(data, indent=1, sort_keys=False) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        RunError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunError(f"expected the file {path}, but it does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is not valid JSON: {error}") from None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a .jsonl file; a line cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Append one line of JSON in a single write."""
+    with open(path, "a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+@contextlib.contextmanager
+def lock(run: Path) -> Iterator[None]:
+    """Hold the run directory against a second writer; freed by the system when the process ends.
+
+    Raises:
+        RunError: another process is writing there.
+    """
+    with open(run / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another process is writing to {run}; wait for it or choose another --out"
+            ) from None
+        yield
+
+
+def load_recipe(run: Path) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        RunError: `run` is not a run directory.
+    """
+    if not (run / "config.json").exists():
+        raise RunError(
+            f"{run} is not a run directory: it has no config.json; "
+            "make one with `arithtf train RECIPE --out DIR`"
+        )
+    try:
+        return Recipe.from_dict(read_json(run / "config.json"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{run / 'config.json'} does not hold a recipe: {error}") from None
+
+
+def save_weights(path: Path, model: Transformer) -> None:
+    """Write the weights alone, as safetensors."""
+    weights = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    data = safetensors.torch.save(weights, metadata={"format": "pt"})
+    write_atomic(path, lambda file: file.write(data))
+
+
+def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Transformer, Recipe]:
+    """Model and recipe of a run.
+
+    Args:
+        run: the run directory.
+        device: where the weights go.
+
+    Raises:
+        RunError: there are no weights, or they do not fit the recipe.
+    """
+    recipe = load_recipe(run)
+    path = run / "model.safetensors"
+    if not path.exists():
+        raise RunError(f"{run} has no weights yet; finish it with `arithtf train ... --resume`")
+    model = Transformer(recipe.model, seed=recipe.seed)
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise RunError(f"{path} does not fit the run's config.json: {error}") from None
+    return model.to(device).eval(), recipe
+
+
+def weights_hash(model: Transformer) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all weights, in order of their names."""
+    digest = hashlib.sha256()
+    weights: dict[str, Tensor] = model.state_dict()
+    for name in sorted(weights):
+        array = weights[name].detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

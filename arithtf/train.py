@@ -1,0 +1,283 @@
+"""Training, from top to bottom: data, step, metrics, checkpoint, resume.
+
+A run is a pure function of its recipe and the number of threads: the data are addressed by step,
+nothing in a step draws random numbers, and a checkpoint holds all that the next step depends on.
+So a run that was killed at any moment and resumed ends in the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe
+from arithtf.runs import (
+    FILES,
+    RunError,
+    append_line,
+    load_recipe,
+    lock,
+    read_json,
+    read_lines,
+    save_weights,
+    write_atomic,
+    write_json,
+)
+from arithtf.tasks import IGNORE
+
+STATE_FORMAT = 1
+
+
+class TrainingDiverged(RunError):
+    """Loss or gradient became NaN or infinite; the last good checkpoint is kept."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One line of metrics.jsonl.
+
+    Args:
+        step: optimiser steps done.
+        loss: cross-entropy in nats per answer token, of this step's batch before its update.
+        accuracy: share of the batch's answer tokens whose argmax is right.
+        exact: share of its instances with every answer token right.
+        gradient_norm: before clipping.
+        rate: learning rate of this step.
+    """
+
+    step: int
+    loss: float
+    accuracy: float
+    exact: float
+    gradient_norm: float
+    rate: float
+
+
+def train(
+    recipe: Recipe,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    device: str | torch.device | None = None,
+    progress: Callable[[Metrics], None] | None = None,
+) -> Transformer:
+    """Train a model.
+
+    Args:
+        recipe: all that the result depends on.
+        out: run directory; None trains in memory and writes nothing.
+        resume: go on from the directory's last checkpoint (from the start if it has none).
+        device: "cuda", "cpu"; CUDA where there is one if None.
+        progress: called after each logged step.
+
+    Returns:
+        The trained model, in eval mode.
+
+    Raises:
+        RunError: the directory holds another run, or a run and `resume` is False.
+        TrainingDiverged: loss or gradient norm was NaN or infinite.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if out is None:
+        return _Loop(recipe, None, device).run(progress)
+    run = Path(out)
+    run.mkdir(parents=True, exist_ok=True)
+    with lock(run):
+        _prepare(run, recipe, resume)
+        return _Loop(recipe, run, device).run(progress)
+
+
+def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
+    """Check that the directory is free or holds this very run; write its config."""
+    for leftover in run.glob(".*.*"):
+        if leftover.name.removeprefix(".").rpartition(".")[0] in FILES:
+            leftover.unlink()  # the temporary file of a write that a kill cut off
+    if not (run / "config.json").exists():
+        write_json(run / "config.json", recipe.to_dict())
+    elif not resume:
+        raise RunError(f"{run} already holds a run; go on with --resume, or choose another --out")
+    elif load_recipe(run) != recipe:
+        raise RunError(
+            f"{run} holds a run of another recipe, seed or number of steps; "
+            "resume it with the arguments it was started with, or choose another --out"
+        )
+
+
+def batches(recipe: Recipe, first: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """(tokens, query_ids, key_ids, targets) of steps `first` .. steps, one made ahead.
+
+    The C++ core fills the next batch, holding no lock, while the current step runs. Targets are
+    those of the columns start .. T-2, the only ones a step computes.
+    """
+
+    def make(step: int) -> tuple[Tensor, ...]:
+        batch = recipe.task.batch(
+            recipe.coupling,
+            seed=recipe.seed,
+            split="train",
+            step=step,
+            lengths=recipe.lengths,
+            size=recipe.batch,
+        )
+        targets = batch.targets[:, batch.start : -1]
+        arrays = (batch.tokens, batch.query_ids, batch.key_ids, targets)
+        tensors = tuple(torch.from_numpy(array) for array in arrays)
+        if device.type == "cuda":
+            tensors = tuple(t.pin_memory().to(device, non_blocking=True) for t in tensors)
+        return tensors
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(make, first)
+        for step in range(first, recipe.steps + 1):
+            ready = ahead.result()
+            if step < recipe.steps:
+                ahead = pool.submit(make, step + 1)
+            yield ready
+
+
+class _Loop:
+    """The state of one training run and the steps that change it."""
+
+    def __init__(self, recipe: Recipe, run: Path | None, device: torch.device) -> None:
+        self.recipe, self.run_path, self.device = recipe, run, device
+        self.model = Transformer(recipe.model, seed=recipe.seed).to(device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.done, self.seconds = 0, 0.0
+        if run is not None and (run / "state.pt").exists():
+            self._restore(run)
+
+    def run(self, progress: Callable[[Metrics], None] | None) -> Transformer:
+        """All remaining steps."""
+        recipe, began = self.recipe, time.perf_counter() - self.seconds
+        # The flag stays on the device, so that CUDA need not be waited for in every step.
+        healthy = torch.ones((), dtype=torch.bool, device=self.device)
+        check_every = 1 if self.device.type == "cpu" else recipe.log_every
+        self.model.train()
+        first = self.done + 1
+        for step, batch in enumerate(batches(recipe, first, self.device), start=first):
+            logits, loss, norm = self._step(step, batch)
+            healthy &= torch.isfinite(loss) & torch.isfinite(norm)
+            last = step == recipe.steps
+            log = last or step % recipe.log_every == 0
+            save = last or step % recipe.checkpoint_every == 0
+            if (log or save or step % check_every == 0) and not healthy:
+                raise self._diverged(step, loss, norm)
+            self.done = step
+            if log:
+                metrics = measure(recipe, step, logits, batch[3], loss, norm)
+                if self.run_path is not None:
+                    append_line(self.run_path / "metrics.jsonl", asdict(metrics))
+                if progress is not None:
+                    progress(metrics)
+            if save:
+                self._save(time.perf_counter() - began)
+        if self.run_path is not None:
+            # Written after the state: a kill between the two is mended by the next --resume.
+            save_weights(self.run_path / "model.safetensors", self.model)
+        return self.model.eval()
+
+    def _step(self, step: int, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """One optimiser step; returns logits, loss and gradient norm."""
+        tokens, query_ids, key_ids, targets = batch
+        stop = tokens.shape[1] - 1
+        logits = self.model(tokens, query_ids, key_ids, start=stop - targets.shape[1], stop=stop)
+        loss = F.cross_entropy(
+            logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORE
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(step)
+        self.optimizer.step()
+        return logits.detach(), loss.detach(), norm.detach()
+
+    def _diverged(self, step: int, loss: Tensor, norm: Tensor) -> TrainingDiverged:
+        kept = "no checkpoint had been written"
+        if self.run_path is not None and (self.run_path / "state.pt").exists():
+            kept = f"the checkpoint in {self.run_path} is kept"
+        return TrainingDiverged(
+            f"training diverged by step {step}: loss {loss.item():g}, gradient norm "
+            f"{norm.item():g}; {kept}. Lower the recipe's learning_rate or clip"
+        )
+
+    def _save(self, seconds: float) -> None:
+        """Write the state: one rename, and what came before it counts."""
+        run = self.run_path
+        if run is None:
+            return
+        state = {
+            "format": STATE_FORMAT,
+            "step": self.done,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        write_atomic(run / "state.pt", lambda file: torch.save(state, file))
+        write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
+
+    def _restore(self, run: Path) -> None:
+        """Load the last checkpoint and cut the metrics back to it."""
+        try:
+            state = torch.load(run / "state.pt", map_location=self.device, weights_only=True)
+            if state["format"] != STATE_FORMAT:
+                raise ValueError(f"format {state['format']}, expected {STATE_FORMAT}")
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError, EOFError) as error:
+            raise RunError(
+                f"{run / 'state.pt'} cannot be resumed: {error}; "
+                "remove the run directory and train again"
+            ) from None
+        self.done = int(state["step"])
+        if (run / "timing.json").exists():
+            self.seconds = float(read_json(run / "timing.json")["seconds"])
+        kept = [row for row in read_lines(run / "metrics.jsonl") if row["step"] <= self.done]
+        text = "".join(json.dumps(row) + "\n" for row in kept)
+        write_atomic(run / "metrics.jsonl", lambda file: file.write(text.encode()))
+
+
+def measure(
+    recipe: Recipe, step: int, logits: Tensor, targets: Tensor, loss: Tensor, norm: Tensor
+) -> Metrics:
+    """The metrics of one step from logits [B, Q, V] and targets [B, Q]."""
+    counted = targets != IGNORE
+    right = (logits.argmax(-1) == targets) & counted
+    exact = (right == counted).all(1).float().mean()
+    return Metrics(
+        step=step,
+        loss=loss.item(),
+        accuracy=(right.sum() / counted.sum()).item(),
+        exact=exact.item(),
+        gradient_norm=norm.item(),
+        rate=recipe.rate(step),
+    )
+
+
+def facts() -> dict[str, Any]:
+    """What a timing or a reproduction depends on besides the recipe."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "gpu": gpu,
+    }
