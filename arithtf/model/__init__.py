@@ -1,5 +1,6 @@
 """The transformer."""
 
+from arithtf.model.local import context_logits, local_inputs
 from arithtf.model.transformer import ModelConfig, Transformer
 
-__all__ = ["ModelConfig", "Transformer"]
+__all__ = ["ModelConfig", "Transformer", "context_logits", "local_inputs"]
