@@ -1,0 +1,26 @@
+"""Tasks: problems with exact answers as tokens, position ids and targets."""
+
+from arithtf.tasks import couplings
+from arithtf.tasks.addition import KINDS, Addition
+from arithtf.tasks.base import IGNORE, Split, Task
+from arithtf.tasks.batch import Batch, Operands
+from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
+from arithtf.tasks.show import show
+from arithtf.tasks.vocabulary import Vocabulary
+
+__all__ = [
+    "IGNORE",
+    "KINDS",
+    "NO_ID",
+    "Addition",
+    "Batch",
+    "Coupling",
+    "Level",
+    "Operands",
+    "Place",
+    "Split",
+    "Task",
+    "Vocabulary",
+    "couplings",
+    "show",
+]

@@ -1,0 +1,271 @@
+"""Addition of two numbers: natural and zero-padded format, answer least significant digit first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+from arithtf.tasks.base import Split, Task
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.coupling import Coupling
+from arithtf.tasks.vocabulary import DIGITS, Vocabulary
+
+KINDS = (
+    "uniform", "chain", "complement", "complement_plus", "ripple", "repdigit", "kill", "lopsided",
+    "zeros", "double", "alternating",
+)  # fmt: skip
+"""How problems are drawn; all but "uniform" are structured and belong to split "all"."""
+
+_WORD = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Addition(Task):
+    """Sums a + b.
+
+    An instance is BOS, a, "+", b, "=", answer; EOS is the last token of the answer.
+
+    Args:
+        base: number base, 2..128.
+        format: "natural" (operands as written, without leading zeros) or "padded" (both
+            zero-padded to the longer one, the answer to one digit more).
+        reverse_operands: operands least significant digit first. The answer always is.
+
+    Raises:
+        ValueError: a base or format that does not exist.
+    """
+
+    base: int = 10
+    format: Literal["natural", "padded"] = "natural"
+    reverse_operands: bool = False
+
+    name: ClassVar[str] = "addition"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
+
+    def __post_init__(self) -> None:
+        if self.format not in ("natural", "padded"):
+            raise ValueError(f"format must be 'natural' or 'padded', got {self.format!r}")
+        Vocabulary(self.base, ("+",))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "=", "+"."""
+        return Vocabulary(self.base, ("+",))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task's fields for JSON, with its name under "task"."""
+        return {"task": self.name, **asdict(self)}
+
+    def batch(
+        self,
+        coupling: Coupling,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        chain: tuple[int, int] | None = None,
+        threads: int = 0,
+    ) -> Batch:
+        """A batch by address: the same arguments give the same bytes, for any number of threads.
+
+        Args:
+            coupling: which ids the tokens get.
+            seed: 0 .. 2^64 - 1.
+            split: "train" and "test" never share a problem (1 in 8 is test, by a hash of the
+                unordered pair of operands); "all" draws from both.
+            step: 0 .. 2^64 - 1; batches of different steps are independent.
+            lengths: (low, high), uniform lengths of each operand; of the longer one in structured
+                kinds.
+            size: number of instances B.
+            kind: one of KINDS.
+            chain: (length, place) for kind "chain": columns place .. place + length - 1 carry
+                (column 0 is the units), their neighbours do not.
+            threads: 0 chooses by size.
+
+        Returns:
+            Batch of T = 3 * high + 5 columns with start = 2 * high + 2.
+
+        Raises:
+            ValueError: arguments outside these ranges.
+        """
+        arrays = _core.addition_batch(
+            self.base,
+            self.format == "padded",
+            self.reverse_operands,
+            self.core_coupling(coupling),
+            **_draw_arguments(seed, split, step, lengths, size, kind, chain, threads),
+        )
+        return Batch(*arrays)
+
+    def operands(
+        self,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        chain: tuple[int, int] | None = None,
+        threads: int = 0,
+    ) -> Operands:
+        """The problems of the batch at the same address (see `batch`), without laying them out.
+
+        Raises:
+            ValueError: see `batch`.
+        """
+        arguments = _draw_arguments(seed, split, step, lengths, size, kind, chain, threads)
+        return Operands(*_core.addition_operands(self.base, **arguments))
+
+    def layout(
+        self,
+        coupling: Coupling,
+        operands: Operands,
+        *,
+        solved: bool = True,
+        width: int | None = None,
+        threads: int = 0,
+    ) -> Batch:
+        """Given problems as a batch.
+
+        Args:
+            coupling: which ids the tokens get. Every level starts at its lowest start; randomized
+                positions are drawn from a fixed address.
+            operands: the problems.
+            solved: False leaves the answer to a decoder: PAD tokens, ids of an answer that fills
+                its columns, no targets.
+            width: digits of the longest operand the columns are made for; default the longest
+                given.
+            threads: 0 chooses by size.
+
+        Returns:
+            Batch of T = 3 * width + 5 columns with start = 2 * width + 2.
+
+        Raises:
+            ValueError: operands with leading zeros, digits not below the base, or longer than
+                width.
+        """
+        self._check_operands(operands)
+        return Batch(
+            *_core.addition_layout(
+                self.base,
+                self.format == "padded",
+                self.reverse_operands,
+                self.core_coupling(coupling),
+                operands.digits,
+                operands.offsets,
+                width=width,
+                solved=solved,
+                threads=threads,
+            )
+        )
+
+    def answer(self, operands: Operands) -> list[Bytes]:
+        """The true answers as written: least significant digit first, without EOS.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        self._check_operands(operands)
+        padded = self.format == "padded"
+        return _core.addition_answers(self.base, padded, operands.digits, operands.offsets)
+
+    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
+        """Which problems belong to the test split, bool [B]; swapping operands changes nothing.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        self._check_operands(operands)
+        return _core.addition_test_split(self.base, operands.digits, operands.offsets)
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A sum as a person writes it -> operands' digits, most significant first.
+
+        Args:
+            line: like "123+45"; spaces around operands are allowed, leading zeros are dropped.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        parts = line.split("+")
+        if len(parts) != 2:
+            found = "none" if len(parts) == 1 else str(len(parts) - 1)
+            for operation in "-*/%^":
+                if operation in line and len(parts) == 1:
+                    raise ValueError(f"expected a sum like 123+45, got the operation {operation!r}")
+            raise ValueError(f"expected one '+' between two operands, like 123+45; got {found}")
+        names = ("the first operand", "the second operand")
+        return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> an ordinary number, most significant digit first.
+
+        Args:
+            answer_tokens: [n], least significant digit first; ignored from the first EOS on.
+
+        Raises:
+            ValueError: no digits, a token that is not a digit, or, in the natural format, a
+                leading zero.
+        """
+        tokens = np.asarray(answer_tokens)
+        ends = np.flatnonzero(tokens == self.vocabulary.eos)
+        digits = tokens[: ends[0]] if ends.size else tokens
+        if self.base > len(DIGITS):
+            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {self.base}")
+        if digits.size == 0:
+            raise ValueError("the answer has no digits")
+        wrong = np.flatnonzero((digits < 0) | (digits >= self.base))
+        if wrong.size:
+            token = self.vocabulary.token_text(int(digits[wrong[0]]))
+            raise ValueError(f"the answer has {token!r} where a digit was expected")
+        if self.format == "natural" and digits.size > 1 and digits[-1] == 0:
+            raise ValueError("the answer has a leading zero; the natural format writes none")
+        return digits_text(strip_zeros(digits[::-1].astype(np.uint8)))
+
+    def problem(self, operands: Operands, i: int) -> str:
+        """Problem i with its true answer, like "123+45=168".
+
+        Raises:
+            ValueError: a base above 36.
+        """
+        a, b = operands.problem(i)
+        total = self.render(self.answer(Operands.from_digits([(a, b)]))[0])
+        return f"{digits_text(a)}+{digits_text(b)}={total}"
+
+    def _check_operands(self, operands: Operands) -> None:
+        if operands.arity != self.arity or len(operands) == 0:
+            raise ValueError(
+                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
+                f"{operands.arity}"
+            )
+
+
+def _draw_arguments(
+    seed: int,
+    split: Split,
+    step: int,
+    lengths: tuple[int, int],
+    size: int,
+    kind: str,
+    chain: tuple[int, int] | None,
+    threads: int,
+) -> dict[str, Any]:
+    for name, value in (("seed", seed), ("step", step)):
+        if not 0 <= value <= _WORD:
+            raise ValueError(f"{name} must be in 0..2^64-1, got {value}")
+    if len(lengths) != 2:
+        raise ValueError(f"lengths must be (low, high), got {lengths!r}")
+    return {
+        "seed": seed, "split": split, "step": step, "lengths": tuple(lengths), "size": size,
+        "kind": kind, "chain": chain, "threads": threads,
+    }  # fmt: skip

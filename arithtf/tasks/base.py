@@ -1,0 +1,119 @@
+"""What every task has in common: segments, a vocabulary, couplings checked against the segments."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+from arithtf.tasks.batch import Batch, Bytes, Operands
+from arithtf.tasks.coupling import Coupling, check_coupling, compile_coupling
+from arithtf.tasks.vocabulary import Vocabulary
+
+IGNORE: int = _core.IGNORE
+"""The target of a column whose next token is not predicted."""
+
+Split = Literal["train", "test", "all"]
+
+
+class Task(ABC):
+    """A family of problems with exact answers, as tokens, ids and targets.
+
+    A subclass is a frozen dataclass of what the format leaves open. `segments` names the parts of
+    an instance in order; a segment may repeat as rows. Those in `complete` are the prompt: known
+    before the first prediction, so that ids may count from their right end.
+    """
+
+    name: ClassVar[str]
+    arity: ClassVar[int]
+    segments: ClassVar[tuple[str, ...]]
+    complete: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the task."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The task's fields for JSON, with its name under "task"."""
+
+    @abstractmethod
+    def batch(
+        self,
+        coupling: Coupling,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        threads: int = 0,
+    ) -> Batch:
+        """A batch by address: the same arguments give the same bytes on any machine."""
+
+    @abstractmethod
+    def operands(
+        self,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        threads: int = 0,
+    ) -> Operands:
+        """The problems of the batch at the same address, without laying them out."""
+
+    @abstractmethod
+    def layout(
+        self,
+        coupling: Coupling,
+        operands: Operands,
+        *,
+        solved: bool = True,
+        width: int | None = None,
+        threads: int = 0,
+    ) -> Batch:
+        """Given problems as a batch; unsolved ones leave the answer's columns to a decoder."""
+
+    @abstractmethod
+    def answer(self, operands: Operands) -> list[Bytes]:
+        """The true answers as tokens in the order they are written, without EOS."""
+
+    @abstractmethod
+    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
+        """Which problems belong to the test split, bool [B]."""
+
+    @abstractmethod
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A problem as a person writes it -> its operands' digits, most significant first."""
+
+    @abstractmethod
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as a model writes them -> text as a person writes it."""
+
+    @abstractmethod
+    def problem(self, operands: Operands, i: int) -> str:
+        """Problem i with its true answer, as a person writes it."""
+
+    def check_coupling(self, coupling: Coupling) -> None:
+        """Check that a coupling fits the task's segments.
+
+        Raises:
+            ValueError: a segment the task does not have, or `right` on a segment being written.
+        """
+        check_coupling(coupling, self.segments, self.complete)
+
+    def core_coupling(self, coupling: Coupling) -> _core.Coupling:
+        """The coupling's tables for the C++ core (cached).
+
+        Raises:
+            ValueError: see `check_coupling`.
+        """
+        return compile_coupling(coupling, self.segments, self.complete)

@@ -1,0 +1,111 @@
+"""Ready-made couplings of the literature, as tables for a task's segments."""
+
+from __future__ import annotations
+
+from arithtf.tasks.addition import Addition
+from arithtf.tasks.base import Task
+from arithtf.tasks.coupling import Coupling, Level, Place
+
+
+def _significance(task: Addition, offset: int = 0) -> dict[str, Place]:
+    """Digit of significance j of either operand -> offset + j."""
+    if task.reverse_operands:
+        operand = Place(offset=offset, left=1)
+    else:
+        operand = Place(offset=offset, right=1)
+    return {"a": operand, "b": operand}
+
+
+def columns(task: Addition) -> Coupling:
+    """Every digit has its column as id: significance j, in operands and answer, is id j.
+
+    The query side is the column to be written. BOS, "+" and "=" have no id.
+    """
+    answer = {"answer": Place(left=1)}
+    level = Level(name="column", key={**_significance(task), **answer}, query=answer)
+    return Coupling("columns", (level,))
+
+
+def index(task: Task) -> Coupling:
+    """Every token has its index in the instance as id: ordinary positions."""
+    place = Place(index=1)
+    every = {segment: place for segment in task.segments}
+    return Coupling("index", (Level(name="index", key=every, query=every),))
+
+
+def position_coupling(task: Addition, max_position: int, *, longest: int | None = None) -> Coupling:
+    """Position coupling (arXiv 2405.20671): digits of one significance share an id, random start.
+
+    The digit of significance j has id s + 1 + j, "+" and "=" have s, BOS has none.
+
+    Args:
+        task: addition.
+        max_position: the largest id there is an embedding for; ids begin at 1.
+        longest: digits of the longest operand trained on; starts are drawn so that its sum with EOS
+            ends at max_position at the latest. Default max_position // 2.
+
+    Raises:
+        ValueError: max_position too small for such operands.
+    """
+    longest = max_position // 2 if longest is None else longest
+    high = max_position - longest - 2
+    if longest < 1 or high < 1:
+        raise ValueError(
+            f"operands of {longest} digits need max_position >= {max(longest, 1) + 3}, got "
+            f"{max_position}"
+        )
+    shared = {"answer": Place(offset=1, left=1), "=": Place(), "+": Place()}
+    forms = {**_significance(task, offset=1), **shared}
+    level = Level(name="significance", key=forms, query=forms, start=(1, high))
+    return Coupling("position_coupling", (level,))
+
+
+def abacus(task: Addition, max_start: int) -> Coupling:
+    """Abacus embeddings (arXiv 2405.17399): a digit's id is its place in its number, from the left.
+
+    One random start per batch is shared by all numbers; everything but digits has no id. The paper
+    writes numbers least significant digit first, so use a task with reverse_operands.
+
+    Args:
+        task: addition.
+        max_start: the largest start; the paper's k.
+
+    Raises:
+        ValueError: max_start below 1.
+    """
+    if max_start < 1:
+        raise ValueError(f"max_start must be >= 1, got {max_start}")
+    digits = {segment: Place(left=1) for segment in ("a", "b", "answer")}
+    level = Level(name="place", key=digits, query=digits, start=(1, max_start), shared_start=True)
+    return Coupling("abacus", (level,))
+
+
+def randomized(task: Task, range: int) -> Coupling:
+    """Randomized positions (arXiv 2305.16843): indices become a sorted sample of [0, range).
+
+    Args:
+        task: any task.
+        range: at least the number of columns an instance can fill.
+
+    Raises:
+        ValueError: range below 1.
+    """
+    if range < 1:
+        raise ValueError(f"range must be >= 1, got {range}")
+    place = Place(index=1)
+    every = {segment: place for segment in task.segments}
+    level = Level(name="randomized", key=every, query=every, randomized=range)
+    return Coupling("randomized", (level,))
+
+
+def cyclic(task: Addition, period: int) -> Coupling:
+    """The columns coupling with ids modulo a period.
+
+    Raises:
+        ValueError: period below 1.
+    """
+    if period < 1:
+        raise ValueError(f"period must be >= 1, got {period}")
+    answer = {"answer": Place(left=1)}
+    key = {**_significance(task), **answer}
+    return Coupling("cyclic", (Level(name="cycle", key=key, query=answer, period=period),))

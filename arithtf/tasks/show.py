@@ -1,0 +1,52 @@
+"""An instance as an aligned table, so that a person sees the coupling."""
+
+from __future__ import annotations
+
+from arithtf.tasks.base import IGNORE, Task
+from arithtf.tasks.batch import Batch
+from arithtf.tasks.coupling import NO_ID, Coupling
+
+
+def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool = False) -> str:
+    """Instance i of a batch as text: a line each for tokens, ids per level and side, and targets.
+
+    Args:
+        task: the task the batch came from.
+        coupling: the coupling it was laid out with; its level names head the lines.
+        batch: arrays as `Batch` describes them.
+        i: number of the instance.
+        padding: show PAD columns too.
+
+    Returns:
+        Lines of equal columns; "." stands for no id and no target.
+
+    Raises:
+        ValueError: an instance or coupling the batch does not have.
+    """
+    instances, levels, width = batch.key_ids.shape
+    if not 0 <= i < instances:
+        raise ValueError(f"expected an instance below {instances}, got {i}")
+    if levels != len(coupling.levels):
+        raise ValueError(f"the batch has {levels} levels, the coupling {len(coupling.levels)}")
+    vocabulary = task.vocabulary
+    tokens = batch.tokens[i]
+    # Columns to be decoded hold PAD but have ids: they are part of the instance.
+    used = (tokens != vocabulary.pad) | (batch.key_ids[i] != NO_ID).any(axis=0)
+    shown = [t for t in range(width) if padding or used[t]]
+
+    def ids(row: object) -> list[str]:
+        values = row[shown].tolist()  # type: ignore[index]
+        return ["." if value == NO_ID else str(value) for value in values]
+
+    rows = [("column", [str(t) for t in shown])]
+    rows.append(("token", [vocabulary.token_text(int(tokens[t])) for t in shown]))
+    for number, level in enumerate(coupling.levels):
+        rows.append((f"{level.name}: is", ids(batch.key_ids[i, number])))
+        rows.append((f"{level.name}: to come", ids(batch.query_ids[i, number])))
+    targets = [int(batch.targets[i, t]) for t in shown]
+    rows.append(("target", ["." if t == IGNORE else vocabulary.token_text(t) for t in targets]))
+    head = max(len(name) for name, _ in rows)
+    cell = max(len(text) for _, texts in rows for text in texts)
+    return "\n".join(
+        f"{name:<{head}}  " + " ".join(f"{text:>{cell}}" for text in texts) for name, texts in rows
+    )

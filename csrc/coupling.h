@@ -1,0 +1,53 @@
+// Couplings as data: for every level and segment, the affine form of what a token knows about its place.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "philox.h"
+
+namespace arithtf {
+
+// "Has no id on this level": matches nothing.
+inline constexpr std::int32_t no_id = std::numeric_limits<std::int32_t>::min();
+
+// id = offset + left * i + right * r + row * rho + index * n, see arithtf.tasks.coupling.Place.
+struct Form {
+  bool present = false;
+  std::int64_t offset = 0, left = 0, right = 0, row = 0, index = 0;
+};
+
+struct Level {
+  std::vector<Form> key, query;  // one form per segment of the task
+  std::int64_t period = 0;
+  std::int64_t start_low = 0, start_high = 0;
+  bool shared_start = false;
+  std::int64_t randomized = 0;
+};
+
+struct Coupling {
+  std::vector<Level> levels;
+  std::int64_t segments = 0;
+
+  // Tables as Python hands them over: forms are [levels, segments, 6] (present, offset, left, right, row,
+  // index), settings [levels, 5] (period, start low, start high, shared start, randomized).
+  Coupling(const std::int64_t* key, const std::int64_t* query, const std::int64_t* settings,
+           std::int64_t level_count, std::int64_t segment_count);
+
+  bool randomized() const;
+};
+
+// Where the random parts of the ids come from.
+struct IdDraws {
+  std::uint64_t seed = 0, stream = 0, step = 0;
+  bool random_start = false;  // false: every level starts at its lowest start
+
+  std::int64_t start(const Level& level, std::int64_t level_number, std::int64_t sample) const;
+
+  // A sorted uniform sample of `count` distinct values of [0, range), for levels with randomized positions.
+  std::vector<std::int64_t> places(std::int64_t range, std::int64_t count, std::int64_t level_number,
+                                   std::int64_t sample) const;
+};
+
+}  // namespace arithtf
