@@ -1,0 +1,1 @@
+"""Certificates: exactness at every operand length, from every local context that can occur."""

@@ -1,0 +1,214 @@
+"""Local contexts: collecting them, enumerating all that can occur, finding conflicts."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arithtf import _core
+from arithtf.tasks.columns import WindowLike, finite_windows
+
+if TYPE_CHECKING:
+    from arithtf.tasks import Batch, Coupling, Operands, Task, Vocabulary
+
+_CHUNK = 1 << 20  # tokens laid out at a time
+
+
+class ContextSet(NamedTuple):
+    """Unique local contexts. Entries of context i are [offsets[i], offsets[i + 1]).
+
+    Args:
+        query_token: uint8 [N].
+        target: uint8 [N], the right next token (at the first occurrence).
+        offsets: int64 [N + 1].
+        level: uint8 [M].
+        difference: int32 [M], key id minus query id.
+        token: uint8 [M]; a context's entries are sorted by (level, difference, token).
+        instance: int64 [N], where the context occurred first.
+        column: int64 [N].
+        count: int64 [N], occurrences.
+    """
+
+    query_token: NDArray[np.uint8]
+    target: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    level: NDArray[np.uint8]
+    difference: NDArray[np.int32]
+    token: NDArray[np.uint8]
+    instance: NDArray[np.int64]
+    column: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+    def entries(self, i: int) -> list[tuple[int, int, int]]:
+        """The (level, difference, token) triples of context i."""
+        part = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+        columns = (self.level[part], self.difference[part], self.token[part])
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+class Conflict(NamedTuple):
+    """One local context with two right answers, at two places of an evaluation set."""
+
+    instance: int
+    column: int
+    target: int
+    other_instance: int
+    other_column: int
+    other_target: int
+
+
+def collect(
+    batches: Iterable["Batch"], windows: Sequence[tuple[int, int]], sinks: int = 0
+) -> "_core.ContextCollector":
+    """Collect the unique local contexts of a stream of batches, in one pass and bounded memory.
+
+    Args:
+        batches: batches of instances, which are numbered in order of arrival.
+        windows: (back, ahead) of every level.
+        sinks: number of leading columns that every query sees and that are no part of a context.
+
+    Returns:
+        A collector: `.contexts()`, `.conflicts()`, `.missing(other)`, `len()`.
+
+    Raises:
+        ValueError: shapes do not fit, or the tokens of the sinks differ between instances.
+    """
+    collector = _core.ContextCollector(len(windows), list(windows), sinks)
+    first = 0
+    for batch in batches:
+        collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, first)
+        first += len(batch.tokens)
+    return collector
+
+
+def layouts(task: "Task", coupling: "Coupling", operands: "Operands") -> Iterator["Batch"]:
+    """Lay operands out in consecutive batches of about a million tokens.
+
+    Args:
+        task: the task.
+        coupling: the coupling whose ids are filled in.
+        operands: the instances, best sorted by length.
+
+    Yields:
+        Batches; their instances in turn are those of `operands`.
+    """
+    arity = task.arity
+    lengths = np.diff(operands.offsets).reshape(-1, arity)
+    width = lengths.max(axis=1, initial=0) * (arity + 1) + arity + 3
+    begin = 0
+    while begin < len(width):
+        widest = np.maximum.accumulate(width[begin : begin + _CHUNK])
+        fits = int(np.searchsorted(widest * np.arange(1, len(widest) + 1), _CHUNK, side="right"))
+        end = begin + max(fits, 1)
+        yield task.layout(coupling, _slice(operands, begin, end, arity))
+        begin = end
+
+
+def _slice(operands: "Operands", begin: int, end: int, arity: int) -> "Operands":
+    offsets = operands.offsets[begin * arity : end * arity + 1]
+    digits = operands.digits[offsets[0] : offsets[-1]]
+    return type(operands)(digits, offsets - offsets[0])
+
+
+def enumerate_contexts(
+    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
+) -> tuple[ContextSet, list[Conflict]]:
+    """Every local context that occurs in any instance of any length, with its right answer.
+
+    Args:
+        task: a task with a `cover`.
+        coupling: the coupling.
+        windows: one finite window per level.
+        sinks: number of leading columns that every query sees.
+
+    Returns:
+        The contexts and the conflicts; both count instances of `task.cover(coupling, windows)`.
+
+    Raises:
+        ValueError: the contexts of this coupling and these windows cannot be enumerated.
+    """
+    operands = task.cover(coupling, windows)
+    pairs = finite_windows(windows, coupling.levels)
+    collector = collect(layouts(task, coupling, operands), pairs, sinks)
+    conflicts = [Conflict(*conflict) for conflict in collector.conflicts()]
+    return ContextSet(**collector.contexts()), conflicts
+
+
+def find_conflicts(
+    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
+) -> list[Conflict]:
+    """Contexts with two right answers: where there is one, no model of these windows is exact.
+
+    Args:
+        task: a task with a `cover`.
+        coupling: the coupling.
+        windows: one finite window per level.
+        sinks: number of leading columns that every query sees.
+
+    Returns:
+        Conflicts between instances of `task.cover(coupling, windows)`, one per context.
+
+    Raises:
+        ValueError: the contexts of this coupling and these windows cannot be enumerated.
+    """
+    return enumerate_contexts(task, coupling, windows, sinks)[1]
+
+
+def tour(
+    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
+) -> tuple["Operands", Callable[[Iterable["Batch"]], tuple[int, int]]]:
+    """Real instances that contain every local context, and a count of how many were met.
+
+    One instance cannot contain them all (it has one beginning and one end, and operands that have
+    ended do not begin again), so a tour is a family: one long member per phase of the task (for
+    addition: both operands, one operand left), and short ones for the beginnings and the ends.
+
+    Args:
+        task: a task with a `cover`.
+        coupling: the coupling.
+        windows: one finite window per level.
+        sinks: number of leading columns that every query sees.
+
+    Returns:
+        The instances, and a function batches -> (contexts met, contexts there are), which collects
+        anew from what was really evaluated.
+
+    Raises:
+        ValueError: the contexts of this coupling and these windows cannot be enumerated.
+    """
+    operands = task.cover(coupling, windows)
+    pairs = finite_windows(windows, coupling.levels)
+    expected = collect(layouts(task, coupling, operands), pairs, sinks)
+
+    def coverage(batches: Iterable["Batch"]) -> tuple[int, int]:
+        return len(expected) - collect(batches, pairs, sinks).missing(expected), len(expected)
+
+    return operands, coverage
+
+
+def render_context(contexts: ContextSet, i: int, coupling: "Coupling", vocabulary: "Vocabulary") -> str:
+    """One context for people: what stands before the token to come, and what is seen where.
+
+    Args:
+        contexts: the set.
+        i: number of the context in it.
+        coupling: names the levels.
+        vocabulary: names the tokens.
+
+    Returns:
+        For example "after '=': significance -1: 7; significance +0: 2 4 -> 6".
+    """
+    seen: dict[tuple[int, int], list[str]] = {}
+    for level, difference, token in contexts.entries(i):
+        seen.setdefault((level, difference), []).append(_text(vocabulary, token))
+    parts = [
+        f"{coupling.levels[level].name} {difference:+d}: {' '.join(tokens)}"
+        for (level, difference), tokens in seen.items()
+    ]
+    before, after = (_text(vocabulary, int(x[i])) for x in (contexts.query_token, contexts.target))
+    return f"after {before!r}: {'; '.join(parts) or 'nothing seen'} -> {after}"
+
+
+def _text(vocabulary: "Vocabulary", token: int) -> str:
+    return vocabulary.text(np.array([token], np.uint8))
