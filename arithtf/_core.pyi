@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -56,3 +58,34 @@ def addition_layout(
 ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
 def addition_answers(base: int, padded: bool, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
 def addition_test_split(base: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
+
+# Local contexts
+
+_Windows = list[tuple[int, int]]
+
+class ContextCollector:
+    def __init__(self, levels: int, windows: _Windows, sinks: int = 0) -> None: ...
+    def add(
+        self,
+        tokens: _Bytes,
+        query_ids: _Ints,
+        key_ids: _Ints,
+        targets: _Bytes,
+        first_instance: int = 0,
+    ) -> None: ...
+    def contexts(self) -> dict[str, npt.NDArray[Any]]: ...
+    def conflicts(self) -> list[tuple[int, int, int, int, int, int]]: ...
+    def missing(self, other: ContextCollector) -> int: ...
+    @property
+    def queries(self) -> int: ...
+    def __len__(self) -> int: ...
+
+def cover(
+    transitions: _Ints,
+    labels: list[int],
+    start: int,
+    accepting: list[bool],
+    past: int,
+    future: int,
+    max_edges: int = 20_000_000,
+) -> tuple[_Ints, _Longs, int, int]: ...

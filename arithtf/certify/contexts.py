@@ -1,16 +1,16 @@
 """Local contexts: collecting them, enumerating all that can occur, finding conflicts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
+from arithtf.tasks import Batch, Coupling, Operands, Task, Vocabulary
 from arithtf.tasks.columns import WindowLike, finite_windows
-
-if TYPE_CHECKING:
-    from arithtf.tasks import Batch, Coupling, Operands, Task, Vocabulary
 
 _CHUNK = 1 << 20  # tokens laid out at a time
 
@@ -38,7 +38,7 @@ class ContextSet(NamedTuple):
     token: NDArray[np.uint8]
     instance: NDArray[np.int64]
     column: NDArray[np.int64]
-    count: NDArray[np.int64]
+    count: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.count
 
     def entries(self, i: int) -> list[tuple[int, int, int]]:
         """The (level, difference, token) triples of context i."""
@@ -59,8 +59,8 @@ class Conflict(NamedTuple):
 
 
 def collect(
-    batches: Iterable["Batch"], windows: Sequence[tuple[int, int]], sinks: int = 0
-) -> "_core.ContextCollector":
+    batches: Iterable[Batch], windows: Sequence[tuple[int, int]], sinks: int = 0
+) -> _core.ContextCollector:
     """Collect the unique local contexts of a stream of batches, in one pass and bounded memory.
 
     Args:
@@ -82,7 +82,7 @@ def collect(
     return collector
 
 
-def layouts(task: "Task", coupling: "Coupling", operands: "Operands") -> Iterator["Batch"]:
+def layouts(task: Task, coupling: Coupling, operands: Operands) -> Iterator[Batch]:
     """Lay operands out in consecutive batches of about a million tokens.
 
     Args:
@@ -105,14 +105,14 @@ def layouts(task: "Task", coupling: "Coupling", operands: "Operands") -> Iterato
         begin = end
 
 
-def _slice(operands: "Operands", begin: int, end: int, arity: int) -> "Operands":
+def _slice(operands: Operands, begin: int, end: int, arity: int) -> Operands:
     offsets = operands.offsets[begin * arity : end * arity + 1]
     digits = operands.digits[offsets[0] : offsets[-1]]
-    return type(operands)(digits, offsets - offsets[0])
+    return Operands(digits, offsets - offsets[0], arity)
 
 
 def enumerate_contexts(
-    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
+    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> tuple[ContextSet, list[Conflict]]:
     """Every local context that occurs in any instance of any length, with its right answer.
 
@@ -136,7 +136,7 @@ def enumerate_contexts(
 
 
 def find_conflicts(
-    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
+    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> list[Conflict]:
     """Contexts with two right answers: where there is one, no model of these windows is exact.
 
@@ -156,8 +156,8 @@ def find_conflicts(
 
 
 def tour(
-    task: "Task", coupling: "Coupling", windows: Sequence[WindowLike], sinks: int = 1
-) -> tuple["Operands", Callable[[Iterable["Batch"]], tuple[int, int]]]:
+    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+) -> tuple[Operands, Callable[[Iterable[Batch]], tuple[int, int]]]:
     """Real instances that contain every local context, and a count of how many were met.
 
     One instance cannot contain them all (it has one beginning and one end, and operands that have
@@ -181,13 +181,13 @@ def tour(
     pairs = finite_windows(windows, coupling.levels)
     expected = collect(layouts(task, coupling, operands), pairs, sinks)
 
-    def coverage(batches: Iterable["Batch"]) -> tuple[int, int]:
+    def coverage(batches: Iterable[Batch]) -> tuple[int, int]:
         return len(expected) - collect(batches, pairs, sinks).missing(expected), len(expected)
 
     return operands, coverage
 
 
-def render_context(contexts: ContextSet, i: int, coupling: "Coupling", vocabulary: "Vocabulary") -> str:
+def render_context(contexts: ContextSet, i: int, coupling: Coupling, vocabulary: Vocabulary) -> str:
     """One context for people: what stands before the token to come, and what is seen where.
 
     Args:
@@ -210,5 +210,5 @@ def render_context(contexts: ContextSet, i: int, coupling: "Coupling", vocabular
     return f"after {before!r}: {'; '.join(parts) or 'nothing seen'} -> {after}"
 
 
-def _text(vocabulary: "Vocabulary", token: int) -> str:
+def _text(vocabulary: Vocabulary, token: int) -> str:
     return vocabulary.text(np.array([token], np.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf import _core
+from arithtf.tasks.addition_columns import addition_cover
 from arithtf.tasks.base import Split, Task
 from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.vocabulary import DIGITS, Vocabulary
 
@@ -166,6 +169,28 @@ class Addition(Task):
                 width=width,
                 solved=solved,
                 threads=threads,
+            )
+        )
+
+    def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+        """Sums that contain every local context of any sum of any length (proof: `columns`).
+
+        Args:
+            coupling: both operands and the answer must be aligned by column on every level.
+            windows: one finite window per level, (back, ahead) or an int w for (w, w).
+
+        Returns:
+            The sums, short ones first; the long ones are walks through all pairs of columns.
+
+        Raises:
+            ValueError: the level and segment that do not allow it, or a reach too large.
+        """
+        self.check_coupling(coupling)
+        padded = self.format == "padded"
+        reverse = self.reverse_operands
+        return Operands(
+            *addition_cover(
+                coupling, windows, base=self.base, padded=padded, reverse_operands=reverse
             )
         )
 

@@ -1,15 +1,14 @@
 """Addition as a column automaton, and the sums that contain every local context."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arithtf.tasks.columns import ColumnAutomaton, WindowLike, column_reach
-
-if TYPE_CHECKING:
-    from arithtf.tasks import Coupling
+from arithtf.tasks.coupling import Coupling
 
 _ABSENT = -1
 _ENDED, _MAY_END, _MUST_GO_ON = 0, 1, 2  # an operand whose last digit so far is 0 must go on
@@ -23,9 +22,9 @@ def addition_automaton(
     Folding leaves out sums that are others with digits exchanged between the operands. That is
     exact where both operands have the same ids: exchanging the two digits of a column changes
     neither the answer nor the multiset of tokens at any id. Every sum can be brought to the form
-    "b not longer than a, and in each column that both have, a's digit is not the larger one": b's top
-    digit only grows by it; a's top digit changes only if both end there, and then both are not 0
-    (or are the whole numbers). So both stay numbers without leading zeros.
+    "b not longer than a, and in each column that both have, a's digit is not the larger one":
+    b's top digit only grows by it; a's top digit changes only if both end there, and then both are
+    not 0 (or are the whole numbers). So both stay numbers without leading zeros.
 
     Args:
         base: number of digits.
@@ -75,7 +74,7 @@ def _step(
 
 
 def addition_cover(
-    coupling: "Coupling",
+    coupling: Coupling,
     windows: Sequence[WindowLike],
     *,
     base: int = 10,
@@ -108,8 +107,8 @@ def addition_cover(
         symbols, offsets, _ = automaton.cover(reach.past, reach.future, max_windows)
     except ValueError as error:
         raise ValueError(
-            f"{error}; level {reach.level!r} makes a query depend on {reach.past} columns before and"
-            f" {reach.future} after its own: use narrower windows"
+            f"{error}; level {reach.level!r} makes a query depend on {reach.past} columns before"
+            f" and {reach.future} after its own: use narrower windows"
         ) from None
     return _to_operands(digits[symbols].astype(np.int64), offsets, padded)
 

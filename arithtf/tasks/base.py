@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.tasks.batch import Batch, Bytes, Operands
+from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling, check_coupling, compile_coupling
 from arithtf.tasks.vocabulary import Vocabulary
 
@@ -81,6 +83,14 @@ class Task(ABC):
         threads: int = 0,
     ) -> Batch:
         """Given problems as a batch; unsolved ones leave the answer's columns to a decoder."""
+
+    def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+        """Problems that contain every local context of any problem of any length.
+
+        Raises:
+            ValueError: the contexts of this task, coupling and windows cannot be enumerated.
+        """
+        raise ValueError(f"task {self.name!r} cannot enumerate its local contexts")
 
     @abstractmethod
     def answer(self, operands: Operands) -> list[Bytes]:

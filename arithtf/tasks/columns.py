@@ -18,16 +18,16 @@ the last carry, EOS) the columns from j - past on are among the last past + futu
 function of the node in which the word ends. The walks contain every edge and every such end.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
-
-if TYPE_CHECKING:
-    from arithtf.tasks import Coupling, Level, Place
+from arithtf.tasks.coupling import Coupling, Level, Place
 
 Window = tuple[int, int]
 WindowLike = int | tuple[int, int] | None
@@ -72,14 +72,14 @@ class ColumnAutomaton(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Columns a query can depend on, left and right of its own, and the level that sees furthest."""
+    """Columns a query depends on, left and right of its own, and the level that sees furthest."""
 
     past: int
     future: int
     level: str
 
 
-def finite_windows(windows: Sequence[WindowLike], levels: Sequence["Level"]) -> list[Window]:
+def finite_windows(windows: Sequence[WindowLike], levels: Sequence[Level]) -> list[Window]:
     """Write every level's window as (back, ahead).
 
     Args:
@@ -98,15 +98,15 @@ def finite_windows(windows: Sequence[WindowLike], levels: Sequence["Level"]) -> 
     for level, window in zip(levels, windows, strict=True):
         if window is None:
             raise ValueError(
-                f"level {level.name!r} has an infinite window: a query sees ever more keys, so there"
-                " is no finite set of local contexts; give the level a window (back, ahead)"
+                f"level {level.name!r} has an infinite window: a query sees ever more keys, so"
+                " there is no finite set of local contexts; give the level a window (back, ahead)"
             )
         pairs.append((window, window) if isinstance(window, int) else (window[0], window[1]))
     return pairs
 
 
 def column_reach(
-    coupling: "Coupling",
+    coupling: Coupling,
     windows: Sequence[WindowLike],
     aligned: Mapping[str, str],
     answer: str = "answer",
@@ -144,7 +144,7 @@ def column_reach(
     return reach
 
 
-def _check_level(level: "Level") -> None:
+def _check_level(level: Level) -> None:
     if level.period:
         raise ValueError(
             f"level {level.name!r} has period {level.period}: ids that repeat make distant columns"
@@ -157,7 +157,7 @@ def _check_level(level: "Level") -> None:
         )
 
 
-def _check_form(level: "Level", what: str, place: "Place", slope: str, value: int) -> None:
+def _check_form(level: Level, what: str, place: Place, slope: str, value: int) -> None:
     others = {"left": place.left, "right": place.right, "index": place.index}
     others.pop(slope)
     used = [name for name, coefficient in others.items() if coefficient]
@@ -169,13 +169,13 @@ def _check_form(level: "Level", what: str, place: "Place", slope: str, value: in
 
 
 def _extent(
-    level: "Level", segment: str, place: "Place", query: "Place", window: Window, slope: str | None
+    level: Level, segment: str, place: Place, query: Place, window: Window, slope: str | None
 ) -> tuple[int, int]:
     """Columns, relative to the query's, whose tokens of `segment` it sees (low > high: none)."""
     back, ahead = window
     step = query.left
     shift = place.offset - query.offset
-    if slope is None:  # a separator: seen by queries up to some column, which must know their column
+    if slope is None:  # a separator: seen up to some column; those queries must know their column
         if place.index:
             raise ValueError(
                 f"level {level.name!r}: the key form of {segment!r} must not use index, got {place}"
@@ -186,8 +186,8 @@ def _extent(
         return (-(last + 1), 0) if last >= 0 else (0, -1)
     if step == 0:
         raise ValueError(
-            f"level {level.name!r}: the answer's query form does not move with the column, so a query"
-            f" sees all of segment {segment!r}; give it left=1 (and segment {segment!r} {slope}=1)"
+            f"level {level.name!r}: the answer's query form does not move with the column, so a"
+            f" query sees all of segment {segment!r}; give it left=1 (and segment {segment!r} {slope}=1)"
         )
     _check_form(level, f"key form of {segment!r}", place, slope, step)
     first, second = (-back - shift, ahead - shift) if step > 0 else (shift - ahead, shift + back)

@@ -84,7 +84,7 @@ def layout(problems, levels, base=10, padded=False, reverse=False):
     for r, (parts, _) in enumerate(rows):
         flat = [t for _, part in parts for t in part]
         gap = start + 1 - prompts[r]  # PADs between BOS and the prompt
-        columns = np.array([0] + list(range(1 + gap, gap + len(flat))))
+        columns = np.array([0, *range(1 + gap, gap + len(flat))])
         tokens[r, columns] = flat
         for k, lv in enumerate(levels.levels):
             key_ids[r, k, columns] = instance_ids(lv.key, parts, False)

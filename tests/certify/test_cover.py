@@ -130,7 +130,7 @@ def test_cover_is_economical():
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("reach", [(0, 0), (1, 0), (1, 1), (2, 1)])
 def test_random_automata_are_covered(seed, reach):
-    """Every window of every accepted word (found by search) is in a walk, and walks are accepted."""
+    """Every window of every accepted word (found by search) is in a walk; walks are accepted."""
     rng = np.random.default_rng(seed)
     states, symbols = int(rng.integers(1, 6)), int(rng.integers(1, 4))
     transitions = rng.integers(-1, states, (states, symbols)).astype(np.int32)
@@ -138,7 +138,9 @@ def test_random_automata_are_covered(seed, reach):
     accepting[rng.integers(states)] = True
     labels = list(range(states))
 
-    def windows(word, past=sum(reach)):
+    past = sum(reach)
+
+    def windows(word):
         state, before = 0, [0]
         for symbol in word:
             state = int(transitions[state, symbol])
@@ -174,6 +176,7 @@ def test_random_automata_are_covered(seed, reach):
             assert state >= 0
         assert accepting[state]
         found |= windows(word)
+
     # A path of the window graph may be merged with an equal one from another state: compare what
     # the merge keeps, that is windows whose first column leads somewhere else.
     def kept(items):
@@ -187,8 +190,8 @@ def test_random_automata_are_covered(seed, reach):
 
 def test_malformed_automata_are_refused():
     good = np.array([[0, 1], [1, 0]], np.int32)
+    bad = np.array([[1, 1], [2, 2], [2, 2]], np.int32)
     with pytest.raises(ValueError, match="labels are no congruence"):
-        bad = np.array([[1, 1], [2, 2], [2, 2]], np.int32)
         _core.cover(bad, [0, 0, 1], 0, [True] * 3, 1, 0)
     with pytest.raises(ValueError, match="transitions to states"):
         _core.cover(good + 5, [0, 1], 0, [True, True], 1, 0)
