@@ -5,6 +5,7 @@ from arithtf.tasks.addition import KINDS, Addition
 from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
+from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.show import show
 from arithtf.tasks.vocabulary import Vocabulary
 
@@ -12,6 +13,7 @@ __all__ = [
     "IGNORE",
     "KINDS",
     "NO_ID",
+    "TASKS",
     "Addition",
     "Batch",
     "Coupling",
@@ -23,4 +25,5 @@ __all__ = [
     "Vocabulary",
     "couplings",
     "show",
+    "task_from_dict",
 ]

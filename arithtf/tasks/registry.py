@@ -1,0 +1,27 @@
+"""Tasks by name, so that a run's config can name its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from arithtf.tasks.addition import Addition
+from arithtf.tasks.base import Task
+
+TASKS: dict[str, type[Task]] = {Addition.name: Addition}
+
+
+def task_from_dict(data: Mapping[str, Any]) -> Task:
+    """The task that `to_dict` wrote.
+
+    Raises:
+        ValueError: no task has the name, or it has other fields.
+    """
+    fields = dict(data)
+    name = fields.pop("task", None)
+    if name not in TASKS:
+        raise ValueError(f"expected a task of {sorted(TASKS)}, got {name!r}")
+    try:
+        return TASKS[name](**fields)
+    except TypeError as error:
+        raise ValueError(f"task {name!r} does not have these fields: {error}") from None
