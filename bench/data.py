@@ -1,0 +1,88 @@
+"""Batches of sums: tokens with ids a second on one core, beside what the memory can write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from arithtf.tasks import Addition, Operands, couplings
+from bench.registry import Row, benchmark
+
+REPEATS = 5
+STEPS = 20
+
+
+def best_seconds(work: Callable[[], object]) -> float:
+    """Shortest of some runs, after one that is not counted."""
+    work()
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def write_bandwidth() -> float:
+    """Bytes a second that one core writes into memory it already has (memset of 256 MiB)."""
+    memory = np.zeros(1 << 28, np.uint8)
+    return memory.nbytes / best_seconds(lambda: memory.fill(1))
+
+
+@benchmark("data")
+def data() -> Iterator[Row]:
+    """Rows: sums of 10, 30 and 300 digits on one thread, 30 on all, and one sum of 10^7 digits."""
+    task = Addition()
+    coupling = couplings.columns(task)
+    bandwidth = write_bandwidth()
+    for digits, size, threads in ((10, 4096, 1), (30, 4096, 1), (300, 512, 1), (30, 4096, 0)):
+
+        def batches(digits: int = digits, size: int = size, threads: int = threads) -> None:
+            for step in range(STEPS):
+                task.batch(
+                    coupling,
+                    seed=0,
+                    split="train",
+                    step=step,
+                    lengths=(digits, digits),
+                    size=size,
+                    threads=threads,
+                )
+
+        batch = task.batch(
+            coupling, seed=0, split="train", step=0, lengths=(digits, digits), size=size
+        )
+        tokens = int((batch.tokens != task.vocabulary.pad).sum()) * STEPS
+        written = sum(array.nbytes for array in batch[:4]) * STEPS
+        seconds = best_seconds(batches)
+        yield _row(f"batches of {size}", digits, threads, tokens, written, seconds, bandwidth)
+    digits = 10**7
+    long = Operands.from_digits([(np.full(digits, 9, np.uint8), np.ones(1, np.uint8))])
+    batch = task.layout(coupling, long)
+    tokens = int((batch.tokens != task.vocabulary.pad).sum())
+    written = sum(array.nbytes for array in batch[:4])
+    seconds = best_seconds(lambda: task.layout(coupling, long))
+    yield _row("one sum, full ripple", digits, 1, tokens, written, seconds, bandwidth)
+
+
+def _row(
+    what: str,
+    digits: int,
+    threads: int,
+    tokens: int,
+    written: int,
+    seconds: float,
+    bandwidth: float,
+) -> Row:
+    return {
+        "what": what,
+        "digits": digits,
+        "used_threads": threads or "all",
+        "seconds": seconds,
+        "million_tokens_per_s": tokens / seconds / 1e6,
+        "write_GB_per_s": written / seconds / 1e9,
+        "memset_GB_per_s": bandwidth / 1e9,
+        "share_of_memset": written / seconds / bandwidth,
+    }

@@ -1,0 +1,96 @@
+"""Benchmarks by name: a function yields rows, every row gets the facts of the run beside it."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import os
+import pkgutil
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Benchmark = Callable[[], Iterable[Row]]
+
+ROOT = Path(__file__).resolve().parent
+_BENCHMARKS: dict[str, Benchmark] = {}
+_NOT_BENCHMARKS = {"__main__", "registry", "run"}
+
+
+def benchmark(name: str) -> Callable[[Benchmark], Benchmark]:
+    """Register a function that yields rows (dictionaries of plain values) under a name.
+
+    Raises:
+        ValueError: a name that is taken.
+    """
+
+    def register(function: Benchmark) -> Benchmark:
+        if name in _BENCHMARKS:
+            raise ValueError(f"there is already a benchmark {name!r}; choose another name")
+        _BENCHMARKS[name] = function
+        return function
+
+    return register
+
+
+def discover() -> dict[str, Benchmark]:
+    """All benchmarks of the modules beside this one, by name."""
+    for module in pkgutil.iter_modules([str(ROOT)]):
+        if module.name not in _NOT_BENCHMARKS:
+            importlib.import_module(f"bench.{module.name}")
+    return dict(sorted(_BENCHMARKS.items()))
+
+
+def rows(name: str) -> Iterator[Row]:
+    """The rows of one benchmark with the common facts.
+
+    Raises:
+        ValueError: no benchmark of this name.
+    """
+    known = discover()
+    if name not in known:
+        raise ValueError(f"expected one of the benchmarks {', '.join(known)}, got {name!r}")
+    for row in known[name]():
+        yield {"benchmark": name, **row, **facts()}
+
+
+@cache
+def facts() -> Row:
+    """What a measurement depends on besides its arguments."""
+    import numpy
+    import torch
+
+    return {
+        "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "torch": torch.__version__,
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

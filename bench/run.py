@@ -1,0 +1,61 @@
+"""`python -m bench NAME...`: print rows; with --write append them to bench/results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from bench.registry import ROOT, Row, discover, facts, rows
+
+RESULTS = ROOT / "results"
+
+
+def table(shown: Sequence[Row]) -> str:
+    """Rows as an aligned table; numbers to the right, a column for every key."""
+    keys = list(dict.fromkeys(key for row in shown for key in row))
+    cells = [[_text(row.get(key, "")) for key in keys] for row in shown]
+    widths = [max(len(key), *(len(line[k]) for line in cells)) for k, key in enumerate(keys)]
+    lines = ["  ".join(f"{key:<{width}}" for key, width in zip(keys, widths, strict=True))]
+    for row, line in zip(shown, cells, strict=True):
+        right = [isinstance(row.get(key), int | float) for key in keys]
+        lines.append(
+            "  ".join(
+                f"{text:>{width}}" if number else f"{text:<{width}}"
+                for text, width, number in zip(line, widths, right, strict=True)
+            )
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run benchmarks by name.
+
+    Returns:
+        0, or 2 for a name that does not exist.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; none lists them")
+    parser.add_argument("--write", action="store_true", help="append rows to bench/results/")
+    options = parser.parse_args(arguments)
+    known = discover()
+    if not options.names:
+        print("benchmarks: " + " ".join(known))
+        return 0
+    if unknown := [name for name in options.names if name not in known]:
+        print(f"expected some of {' '.join(known)}; got {' '.join(unknown)}", file=sys.stderr)
+        return 2
+    print("  ".join(f"{key}={value}" for key, value in facts().items()))
+    for name in options.names:
+        measured = list(rows(name))
+        print(table([{k: v for k, v in row.items() if k not in facts()} for row in measured]))
+        if options.write:
+            RESULTS.mkdir(exist_ok=True)
+            with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in measured)
+    return 0
