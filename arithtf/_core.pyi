@@ -89,3 +89,30 @@ def cover(
     future: int,
     max_edges: int = 20_000_000,
 ) -> tuple[_Ints, _Longs, int, int]: ...
+# Attention
+
+_Floats = npt.NDArray[np.float32]
+
+def windowed_attention(
+    *,
+    query: _Floats,
+    key: _Floats,
+    value: _Floats,
+    out: _Floats,
+    query_ids: _Ints,
+    key_ids: _Ints,
+    head_levels: list[int],
+    windows: list[tuple[int, int]],
+    bias: _Floats | None,
+    scale: _Floats,
+    log_scale: bool,
+    sinks: int,
+    causal: bool,
+    query_start: int,
+    prefix: _Ints | None,
+    documents: _Ints | None,
+    threads: int,
+) -> None: ...
+def exp_nonpositive(values: _Floats) -> _Floats: ...
+def attention_builds() -> list[str]: ...
+def use_attention_build(name: str) -> None: ...

@@ -24,8 +24,6 @@ def obstacle(
     scale: Scale,
 ) -> str | None:
     """Why this implementation cannot answer, as expected/got; None if it can."""
-    if not hasattr(_core, "windowed_attention"):
-        return "expected a core with windowed_attention, got an older build; build it again"
     if query.device.type != "cpu":
         return f"expected tensors on the CPU, got {query.device}"
     if query.dtype != torch.float32:

@@ -80,7 +80,8 @@ def arguments(
         tensor if isinstance(tensor, Tensor) else None,
         0.0 if isinstance(tensor, Tensor) else float(tensor),
         isinstance(scale, LogScale), list(geometry.head_levels),
-        [n for pair in pairs for n in pair], geometry.sinks, geometry.causal, geometry.query_start, impl,
+        [n for pair in pairs for n in pair], geometry.sinks, geometry.causal,
+        geometry.query_start, impl,
     )  # fmt: skip
 
 
