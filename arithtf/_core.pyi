@@ -89,6 +89,7 @@ def cover(
     future: int,
     max_edges: int = 20_000_000,
 ) -> tuple[_Ints, _Longs, int, int]: ...
+
 # Attention
 
 _Floats = npt.NDArray[np.float32]
