@@ -80,6 +80,36 @@ class ContextCollector:
     def queries(self) -> int: ...
     def __len__(self) -> int: ...
 
+class ContextTable:
+    def __init__(self, windows: _Windows, sinks: int = 0) -> None: ...
+    def insert(
+        self,
+        query_token: _Bytes,
+        offsets: _Longs,
+        level: _Bytes,
+        difference: _Ints,
+        token: _Bytes,
+        next_token: _Bytes,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+class MemoDecoder:
+    def __init__(
+        self,
+        table: ContextTable,
+        tokens: _Bytes,
+        query_ids: _Ints,
+        key_ids: _Ints,
+        start: int,
+        eos: int,
+        threads: int = 0,
+    ) -> None: ...
+    def run(
+        self, threads: int = 0
+    ) -> tuple[npt.NDArray[np.bool_], dict[str, npt.NDArray[Any]]]: ...
+    @property
+    def columns(self) -> _Longs: ...
+
 def cover(
     transitions: _Ints,
     labels: list[int],

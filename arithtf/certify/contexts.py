@@ -40,6 +40,18 @@ class ContextSet(NamedTuple):
     column: NDArray[np.int64]
     count: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.count
 
+    def key(
+        self,
+    ) -> tuple[
+        NDArray[np.uint8],
+        NDArray[np.int64],
+        NDArray[np.uint8],
+        NDArray[np.int32],
+        NDArray[np.uint8],
+    ]:
+        """The arrays that make up the contexts, as a ContextTable takes them."""
+        return self.query_token, self.offsets, self.level, self.difference, self.token
+
     def entries(self, i: int) -> list[tuple[int, int, int]]:
         """The (level, difference, token) triples of context i."""
         part = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
@@ -185,6 +197,46 @@ def tour(
         return len(expected) - collect(batches, pairs, sinks).missing(expected), len(expected)
 
     return operands, coverage
+
+
+def decode_by_table(
+    table: _core.ContextTable,
+    batch: Batch,
+    eos: int,
+    ask: Callable[[ContextSet], NDArray[np.uint8]],
+    threads: int = 0,
+) -> NDArray[np.bool_]:
+    """Greedy decoding that asks the model once for every local context it has not seen before.
+
+    The result is the sequential greedy one, token for token. All rounds together cost time linear
+    in tokens; a table filled with every context beforehand makes it one round.
+
+    Args:
+        table: next tokens of contexts, of this model; grows.
+        batch: from `layout(..., solved=False)`; its tokens are written from column start + 1 on.
+        eos: token at which an instance ends.
+        ask: contexts [N] -> the model's next tokens uint8 [N].
+        threads: 0 chooses by size.
+
+    Returns:
+        bool [B]: the instance ended with EOS (otherwise its columns were used up).
+
+    Raises:
+        ValueError: shapes do not fit, or the table holds a context with another next token.
+    """
+    tokens = batch.tokens
+    decoder = _core.MemoDecoder(
+        table, tokens, batch.query_ids, batch.key_ids, batch.start, eos, threads
+    )
+    while True:
+        finished, arrays = decoder.run(threads)
+        if finished.all():
+            ended: NDArray[np.bool_] = (tokens[np.arange(len(tokens)), decoder.columns] == eos) & (
+                decoder.columns > batch.start
+            )
+            return ended
+        missing = ContextSet(**arrays)
+        table.insert(*missing.key(), ask(missing))
 
 
 def render_context(contexts: ContextSet, i: int, coupling: Coupling, vocabulary: Vocabulary) -> str:

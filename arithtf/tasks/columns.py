@@ -187,7 +187,7 @@ def _extent(
     if step == 0:
         raise ValueError(
             f"level {level.name!r}: the answer's query form does not move with the column, so a"
-            f" query sees all of segment {segment!r}; give it left=1 (and segment {segment!r} {slope}=1)"
+            f" query sees all of segment {segment!r}; give it left=1 (and {segment!r} {slope}=1)"
         )
     _check_form(level, f"key form of {segment!r}", place, slope, step)
     first, second = (-back - shift, ahead - shift) if step > 0 else (shift - ahead, shift + back)

@@ -1,7 +1,9 @@
-// Local contexts and covers: translation between NumPy arrays and csrc/contexts.h, csrc/cover.h.
+// Local contexts, covers, decoding by table: NumPy arrays in and out of csrc/{contexts,cover,memo}.h.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -10,15 +12,13 @@
 #include "bindings/bind.h"
 #include "contexts.h"
 #include "cover.h"
+#include "memo.h"
 
 namespace py = pybind11;
 
 namespace {
 
-using arithtf::contexts::BatchView;
-using arithtf::contexts::ContextArrays;
-using arithtf::contexts::ContextCollector;
-using arithtf::contexts::Window;
+using namespace arithtf::contexts;
 using arithtf::cover::ColumnAutomaton;
 
 template <class T>
@@ -68,11 +68,11 @@ BatchView to_view(const Array<uint8_t>& tokens, const Array<int32_t>& query_ids,
           levels,        columns,          stride(query_ids), stride(key_ids)};
 }
 
-py::dict collected(const ContextCollector& collector) {
-  const ContextArrays arrays = unpack(collector.pool());
+py::dict context_dict(const ContextPool& pool, const std::vector<Occurrence>& occurrences) {
+  const ContextArrays arrays = unpack(pool);
   std::vector<uint8_t> target;
   std::vector<int64_t> instance, column, count;
-  for (const auto& seen : collector.occurrences()) {
+  for (const auto& seen : occurrences) {
     target.push_back(seen.target);
     instance.push_back(seen.instance);
     column.push_back(seen.column);
@@ -114,7 +114,10 @@ void bind_collector(py::module_& m) {
           },
           py::arg("tokens"), py::arg("query_ids"), py::arg("key_ids"), py::arg("targets"),
           py::arg("first_instance") = 0)
-      .def("contexts", &collected)
+      .def("contexts",
+           [](const ContextCollector& self) {
+             return context_dict(self.pool(), self.occurrences());
+           })
       .def("conflicts",
            [](const ContextCollector& self) {
              py::list list;
@@ -127,6 +130,84 @@ void bind_collector(py::module_& m) {
       .def("missing", &ContextCollector::missing, py::arg("other"))
       .def_property_readonly("queries", &ContextCollector::queries)
       .def("__len__", [](const ContextCollector& self) { return self.pool().size(); });
+}
+
+void insert_contexts(ContextTable& table, const Array<uint8_t>& query_token,
+                     const Array<int64_t>& offsets, const Array<uint8_t>& level,
+                     const Array<int32_t>& difference, const Array<uint8_t>& token,
+                     const Array<uint8_t>& next_token) {
+  const int64_t count = query_token.size(), entries = level.size();
+  const int64_t* at = offsets.data();
+  if (offsets.size() != count + 1 || next_token.size() != count || difference.size() != entries ||
+      token.size() != entries || at[0] != 0 || at[count] != entries ||
+      !std::is_sorted(at, at + count + 1)) {
+    throw std::invalid_argument(
+        "expected the arrays of a ContextSet and next_token [N], got " + std::to_string(count) +
+        " contexts, " + std::to_string(offsets.size()) + " offsets, " + std::to_string(entries) +
+        " entries, " + std::to_string(next_token.size()) + " next tokens");
+  }
+  const uint8_t *query = query_token.data(), *levels = level.data(), *tokens = token.data(),
+                *next = next_token.data();
+  const int32_t* differences = difference.data();
+  const py::gil_scoped_release release;
+  Words words;
+  for (int64_t i = 0; i < count; ++i) {
+    words.assign(1, query[i]);
+    for (int64_t k = at[i]; k < at[i + 1]; ++k) {
+      words.push_back(pack_entry(levels[k], differences[k], tokens[k]));
+    }
+    std::sort(words.begin() + 1, words.end());
+    table.insert(words, next[i]);
+  }
+}
+
+// A decoder and the arrays whose memory it uses.
+struct BoundDecoder {
+  BoundDecoder(ContextTable& table, Array<uint8_t> tokens_, Array<int32_t> query_ids_,
+               Array<int32_t> key_ids_, int64_t start, uint8_t eos, int64_t threads)
+      : tokens(std::move(tokens_)), query_ids(std::move(query_ids_)), key_ids(std::move(key_ids_)) {
+    const auto levels = static_cast<int64_t>(table.windows().size());
+    const BatchView view = to_view(tokens, query_ids, key_ids, levels);
+    uint8_t* data = tokens.mutable_data();  // raises if the array is read-only
+    const py::gil_scoped_release release;
+    decoder.emplace(table, view, data, start, eos, threads);
+  }
+
+  py::tuple run(int64_t threads) {
+    std::optional<Missing> missing;
+    {
+      const py::gil_scoped_release release;
+      missing = decoder->run(threads);
+    }
+    const auto& flags = decoder->finished();
+    Array<bool> finished(static_cast<py::ssize_t>(flags.size()));
+    std::copy(flags.begin(), flags.end(), finished.mutable_data());
+    return py::make_tuple(finished, context_dict(missing->pool, missing->occurrences));
+  }
+
+  Array<uint8_t> tokens;
+  Array<int32_t> query_ids, key_ids;
+  std::optional<MemoDecoder> decoder;
+};
+
+void bind_memo(py::module_& m) {
+  py::class_<ContextTable>(m, "ContextTable")
+      .def(py::init([](const std::vector<std::pair<int64_t, int64_t>>& windows, int64_t sinks) {
+             return std::make_unique<ContextTable>(to_windows(windows), sinks);
+           }),
+           py::arg("windows"), py::arg("sinks") = 0)
+      .def("insert", &insert_contexts, py::arg("query_token"), py::arg("offsets"), py::arg("level"),
+           py::arg("difference"), py::arg("token"), py::arg("next_token"))
+      .def("__len__", &ContextTable::size);
+  py::class_<BoundDecoder>(m, "MemoDecoder")
+      .def(py::init<ContextTable&, Array<uint8_t>, Array<int32_t>, Array<int32_t>, int64_t, uint8_t,
+                    int64_t>(),
+           py::arg("table"), py::arg("tokens").noconvert(), py::arg("query_ids"), py::arg("key_ids"),
+           py::arg("start"), py::arg("eos"), py::arg("threads") = 0, py::keep_alive<1, 2>())
+      .def("run", &BoundDecoder::run, py::arg("threads") = 0)
+      .def_property_readonly("columns", [](const BoundDecoder& self) {
+        return to_array(self.decoder->columns());
+      });
 }
 
 py::tuple cover_walks(const Array<int32_t>& transitions, std::vector<int32_t> labels, int32_t start,
@@ -155,6 +236,7 @@ py::tuple cover_walks(const Array<int32_t>& transitions, std::vector<int32_t> la
 
 void bind_contexts(py::module_& m) {
   bind_collector(m);
+  bind_memo(m);
   m.def("cover", &cover_walks, py::arg("transitions"), py::arg("labels"), py::arg("start"),
         py::arg("accepting"), py::arg("past"), py::arg("future"),
         py::arg("max_edges") = int64_t{20'000'000});
