@@ -1,1 +1,54 @@
 """Certificates: exactness at every operand length, from every local context that can occur."""
+
+from arithtf.certify.certificate import (
+    Certificate,
+    CertificateError,
+    Shown,
+    Tour,
+    Verdict,
+    contexts_hash,
+)
+from arithtf.certify.check import (
+    Checked,
+    certify,
+    check_contexts,
+    forward_decisions,
+    run_tour,
+)
+from arithtf.certify.contexts import (
+    Conflict,
+    ContextSet,
+    collect,
+    enumerate_contexts,
+    find_conflicts,
+    layouts,
+    render_context,
+    tour,
+)
+from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
+
+__all__ = [
+    "CannotCertify",
+    "Certificate",
+    "CertificateError",
+    "Checked",
+    "Conflict",
+    "ContextSet",
+    "Shown",
+    "TaskContexts",
+    "Tour",
+    "Verdict",
+    "certify",
+    "check_contexts",
+    "check_task",
+    "collect",
+    "contexts_hash",
+    "enumerate_contexts",
+    "find_conflicts",
+    "forward_decisions",
+    "layouts",
+    "render_context",
+    "require_provable",
+    "run_tour",
+    "tour",
+]

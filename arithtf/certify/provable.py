@@ -1,0 +1,155 @@
+"""What can be proved: conditions on a model, and the conflict check on a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from arithtf.certify.contexts import Conflict, ContextSet, enumerate_contexts
+from arithtf.certify.shown import abbreviate, problem_text, start_of
+from arithtf.model import Transformer
+from arithtf.tasks import Coupling, Operands, Task
+from arithtf.tasks.columns import WindowLike, finite_windows
+
+MECHANISMS = ("none", "table", "alibi", "alibi-learned", "t5", "shaw", "disentangled")
+"""Mechanisms that are functions of id differences and have a rounding bound."""
+
+
+class CannotCertify(ValueError):
+    """A certificate is impossible; the message says why and what would help."""
+
+
+class TaskContexts(NamedTuple):
+    """All local contexts of a task, and the instances they were found in.
+
+    Args:
+        contexts: every context that occurs in any instance of any length, with its target.
+        operands: the instances that `contexts.instance` counts.
+    """
+
+    contexts: ContextSet
+    operands: Operands
+
+
+def check_task(
+    task: Task, coupling: Coupling, windows: Sequence[WindowLike], *, sinks: int = 1
+) -> TaskContexts:
+    """Enumerate a task's contexts; needs no model, so ask it before training.
+
+    Args:
+        task: the task.
+        coupling: where its ids come from.
+        windows: one per level.
+        sinks: leading tokens that every query sees.
+
+    Returns:
+        The contexts and where they occur.
+
+    Raises:
+        CannotCertify: they cannot be enumerated, or two problems clash: they show the same
+            context but need different tokens, so no model of these windows is exact.
+    """
+    if sinks > 1:
+        raise CannotCertify(
+            f"{sinks} sinks: only the leading BOS is the same token in every instance; use sinks=1"
+        )
+    try:
+        contexts, conflicts = enumerate_contexts(task, coupling, windows, sinks)
+        operands = task.cover(coupling, windows)
+    except ValueError as error:
+        raise CannotCertify(str(error)) from None
+    if conflicts:
+        raise CannotCertify(_clash(task, coupling, windows, operands, conflicts))
+    return TaskContexts(contexts, operands)
+
+
+def _clash(
+    task: Task,
+    coupling: Coupling,
+    windows: Sequence[WindowLike],
+    operands: Operands,
+    conflicts: list[Conflict],
+) -> str:
+    """The clash of the two shortest problems, in words."""
+    length = np.diff(operands.offsets[:: task.arity])
+    worst = min(conflicts, key=lambda c: length[c.instance] + length[c.other_instance])
+    sides = (
+        (worst.instance, worst.column, worst.target),
+        (worst.other_instance, worst.other_column, worst.other_target),
+    )
+    text = [
+        f"{abbreviate(problem_text(task, operands, instance))} (token "
+        f"{column - start_of(task, coupling, operands, instance)} of the answer: "
+        f"{task.vocabulary.text([target])!r})"
+        for instance, column, target in sides
+    ]
+    pairs = finite_windows(windows, coupling.levels)
+    return (
+        f"the windows {[list(pair) for pair in pairs]} are too small for {task.name} with coupling "
+        f"{coupling.name!r}: {text[0]} and {text[1]} show the same local context but need "
+        f"different tokens ({len(conflicts)} contexts clash); widen the windows or change the "
+        "coupling"
+    )
+
+
+def require_provable(model: Transformer, task: Task, coupling: Coupling) -> None:
+    """Check that predictions depend on a finite local context, in a known arithmetic.
+
+    Raises:
+        CannotCertify: they do not.
+    """
+    config, encoding = model.config, model.config.encoding
+    attention = config.blocks.count("attention")
+    if attention != 1:
+        raise CannotCertify(
+            f"the model has {attention} attention blocks: what the first one sees moves on with the "
+            "second, so one query's context is not the local one; use a single attention block "
+            "with several MLP blocks"
+        )
+    if config.vocabulary != task.vocabulary.size or config.levels != len(coupling.levels):
+        raise CannotCertify(
+            f"the model has {config.vocabulary} tokens and {config.levels} levels, the task "
+            f"{task.vocabulary.size} and the coupling {len(coupling.levels)}; they do not belong "
+            "together"
+        )
+    for level, window in zip(coupling.levels, encoding.windows, strict=True):
+        if window is None:
+            raise CannotCertify(
+                f"level {level.name!r} has no window: a query sees ever more keys as operands "
+                "grow, and there is no finite set of contexts; train with a window"
+            )
+    if model.positions is not None or not encoding.translation_invariant:
+        raise CannotCertify(
+            f"mechanism {encoding.mechanism!r} depends on the ids themselves or rounds differently "
+            "at each, not on differences alone, so far places are not like near ones; use one of "
+            f"{MECHANISMS}"
+        )
+    if encoding.mechanism not in MECHANISMS:
+        raise CannotCertify(
+            f"mechanism {encoding.mechanism!r} has no rounding bound; use one of {MECHANISMS}"
+        )
+    _require_weights(model)
+    _require_float32()
+
+
+def _require_weights(model: Transformer) -> None:
+    for name, weight in model.state_dict().items():
+        if weight.dtype != torch.float32:
+            raise CannotCertify(
+                f"weight {name} is {weight.dtype}; the rounding bound is for torch.float32"
+            )
+        if not bool(torch.isfinite(weight).all()):
+            raise CannotCertify(f"weight {name} holds NaN or infinite entries; train again")
+
+
+def _require_float32() -> None:
+    """Check that PyTorch multiplies float32 matrices in float32."""
+    precision = torch.get_float32_matmul_precision()
+    if precision != "highest":
+        raise CannotCertify(
+            f"float32 matmul precision is {precision!r}, which multiplies in a shorter format; "
+            "call torch.set_float32_matmul_precision('highest')"
+        )
