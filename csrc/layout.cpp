@@ -22,8 +22,8 @@ ARITHTF_CLONES void fill_progression(std::int32_t* out, std::int64_t count, std:
   }
 }
 
-std::int32_t narrow(std::int64_t id) {
-  if (id <= no_id || id > std::numeric_limits<std::int32_t>::max()) {
+inline std::int32_t narrow(std::int64_t id) {
+  if (id <= no_id || id > std::numeric_limits<std::int32_t>::max()) [[unlikely]] {
     throw std::invalid_argument("position id " + std::to_string(id) +
                                 " does not fit into 32 bits; use smaller factors, a smaller start or a "
                                 "period in the coupling");

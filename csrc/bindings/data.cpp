@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 
@@ -11,6 +12,7 @@
 #include "layout.h"
 #include "parallel.h"
 #include "philox.h"
+#include "pool.h"
 #include "tasks/addition.h"
 
 namespace py = pybind11;
@@ -67,21 +69,40 @@ addition::Operands make_operands(const Bytes& digits, const Longs& offsets, int 
   return operands;
 }
 
+// An array that is not cleared and whose memory goes back to the pool with it.
+template <typename T>
+py::array_t<T> pooled(std::vector<int64_t> shape) {
+  std::size_t size = sizeof(T);
+  for (const int64_t extent : shape) {
+    if (__builtin_mul_overflow(size, static_cast<std::size_t>(extent), &size)) throw std::bad_alloc();
+  }
+  auto block = std::make_unique<Pool::Block>(Pool::instance().take(size));
+  const py::capsule owner(block.get(), [](void* given) {
+    const std::unique_ptr<Pool::Block> back(static_cast<Pool::Block*>(given));
+    Pool::instance().give(*back);
+  });
+  return py::array_t<T>(std::move(shape), static_cast<const T*>(block.release()->memory), owner);
+}
+
 struct Arrays {
   Bytes tokens, targets;
   py::array_t<std::int32_t> query, key;
   int64_t start;
 
   Arrays(const Grid& grid, const Coupling& coupling)
-      : tokens({grid.instances, grid.columns}),
-        targets({grid.instances, grid.columns}),
-        query({grid.instances, static_cast<int64_t>(coupling.levels.size()), grid.columns}),
-        key({grid.instances, static_cast<int64_t>(coupling.levels.size()), grid.columns}),
+      : tokens(pooled<std::uint8_t>({grid.instances, grid.columns})),
+        targets(pooled<std::uint8_t>({grid.instances, grid.columns})),
+        query(pooled<std::int32_t>(id_shape(grid, coupling))),
+        key(pooled<std::int32_t>(id_shape(grid, coupling))),
         start(grid.start) {
     if (coupling.segments != addition::segment_count) {
       throw std::invalid_argument("addition has 6 segments, the coupling tables are for " +
                                   std::to_string(coupling.segments));
     }
+  }
+
+  static std::vector<int64_t> id_shape(const Grid& grid, const Coupling& coupling) {
+    return {grid.instances, static_cast<int64_t>(coupling.levels.size()), grid.columns};
   }
 
   addition::Buffers buffers() {
