@@ -26,7 +26,7 @@ class ContextSet(NamedTuple):
         difference: int32 [M], key id minus query id.
         token: uint8 [M]; a context's entries are sorted by (level, difference, token).
         instance: int64 [N], where the context occurred first.
-        column: int64 [N].
+        column: int64 [N], its column in the batch that held the instance.
         count: int64 [N], occurrences.
     """
 

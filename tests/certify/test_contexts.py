@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from arithtf import _core
-from arithtf.certify.contexts import ContextSet, collect, render_context
+from arithtf.certify.contexts import (
+    ContextSet,
+    collect,
+    enumerate_contexts,
+    find_conflicts,
+    layouts,
+    render_context,
+    tour,
+)
+from arithtf.tasks import Addition, couplings
 
 
 def random_batch(naive, rng, spread, shared=False):
@@ -112,3 +121,44 @@ def test_a_context_is_rendered_for_people(naive):
         "after '2': significance -1: 2 5 7; significance +0: 1 -> 2",
         "after '2': significance -1: 1 2 -> $",
     ]
+
+
+@pytest.mark.parametrize("task", [Addition(), Addition(format="padded", reverse_operands=True)])
+def test_the_task_and_the_tour_agree_with_the_definition(naive, task):
+    coupling, windows = couplings.columns(task), [(1, 0)]
+    operands, coverage = tour(task, coupling, windows)
+    batches = list(layouts(task, coupling, operands))
+    contexts, conflicts = enumerate_contexts(task, coupling, windows)
+    found = naive.as_set(contexts)
+    assert conflicts == find_conflicts(task, coupling, windows) == []
+    expected = set().union(*(naive.contexts(b, windows) for b in batches[:1]))
+    assert expected <= set(found)
+    assert coverage(batches) == (len(contexts.target), len(contexts.target))
+    met, total = coverage([task.layout(coupling, operands.select(range(20)))])
+    assert 0 < met < total
+    starts = np.concatenate([[b.start] * len(b.tokens) for b in batches])
+    for i in np.random.default_rng(3).integers(0, len(found), 20):  # the place is what it says
+        instance, column = int(contexts.instance[i]), int(contexts.column[i])
+        batch = task.layout(coupling, operands.select([instance]))
+        column += batch.start - starts[instance]
+        assert naive.context_at(batch, windows, 1, 0, column) == found[i]
+        assert batch.targets[0, column] == contexts.target[i]
+
+
+@pytest.mark.parametrize("task", [Addition(), Addition(format="padded")])
+def test_conflicts_of_a_window_too_small_are_real_problems(naive, task):
+    coupling, windows = couplings.columns(task), [(0, 0)]
+    operands = task.cover(coupling, windows)
+    conflicts = find_conflicts(task, coupling, windows)
+    starts = np.concatenate([[b.start] * len(b.tokens) for b in layouts(task, coupling, operands)])
+    assert conflicts
+    for conflict in conflicts[:: len(conflicts) // 10]:
+        seen = []
+        for instance, column, target in (conflict[:3], conflict[3:]):
+            batch = task.layout(coupling, operands.select([instance]))
+            column += batch.start - starts[instance]
+            answer = [*task.answer(operands.select([instance]))[0], task.vocabulary.eos]
+            assert answer[column - batch.start] == target
+            seen.append((naive.context_at(batch, windows, 1, 0, column), target))
+        assert seen[0][0] == seen[1][0]
+        assert seen[0][1] != seen[1][1]
