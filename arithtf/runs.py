@@ -19,9 +19,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
+import pickle
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -153,6 +156,44 @@ def save_weights(path: Path, model: Transformer) -> None:
     weights = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     data = safetensors.torch.save(weights, metadata={"format": "pt"})
     write_atomic(path, lambda file: file.write(data))
+
+
+# What zipfile and torch.load raise on a damaged file, as found by damaging files at random.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint, its checksums compared first: torch.load does not compare them.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    data = io.BytesIO(path.read_bytes())
+    try:
+        with zipfile.ZipFile(data) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of its part {damaged} is wrong")
+        data.seek(0)
+        state = torch.load(data, map_location=device, weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"expected a dict, got {type(state).__name__}")
+    except _UNREADABLE as error:
+        why = str(error).partition("\n")[0]
+        raise RunError(
+            f"{path} is damaged: {why}; remove the run directory and train again"
+        ) from None
+    return state
 
 
 def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Transformer, Recipe]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from arithtf.runs import (
     RunError,
     append_line,
     load_recipe,
+    load_state,
     lock,
     read_json,
     read_lines,
@@ -161,8 +163,10 @@ class _Loop:
             fused=True,
         )
         self.done, self.seconds = 0, 0.0
-        if run is not None and (run / "state.pt").exists():
-            self._restore(run)
+        if run is not None:
+            if (run / "state.pt").exists():
+                self._restore(run)
+            self._cut_metrics(run)
 
     def run(self, progress: Callable[[Metrics], None] | None) -> Transformer:
         """All remaining steps."""
@@ -178,6 +182,8 @@ class _Loop:
             last = step == recipe.steps
             log = last or step % recipe.log_every == 0
             save = last or step % recipe.checkpoint_every == 0
+            if save:
+                healthy &= self._finite_weights()
             if (log or save or step % check_every == 0) and not healthy:
                 raise self._diverged(step, loss, norm)
             self.done = step
@@ -199,9 +205,7 @@ class _Loop:
         tokens, query_ids, key_ids, targets = batch
         stop = tokens.shape[1] - 1
         logits = self.model(tokens, query_ids, key_ids, start=stop - targets.shape[1], stop=stop)
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORE
-        )
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORE)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -215,33 +219,45 @@ class _Loop:
         if self.run_path is not None and (self.run_path / "state.pt").exists():
             kept = f"the checkpoint in {self.run_path} is kept"
         return TrainingDiverged(
-            f"training diverged by step {step}: loss {loss.item():g}, gradient norm "
-            f"{norm.item():g}; {kept}. Lower the recipe's learning_rate or clip"
+            f"training diverged by step {step}: expected finite loss, gradient and weights, got "
+            f"loss {loss.item():g}, gradient norm {norm.item():g}; {kept}. "
+            "Lower the recipe's learning_rate or clip"
         )
+
+    def _finite_weights(self) -> Tensor:
+        """Whether the last update left every weight finite, as a bool scalar on the device."""
+        return torch.stack([torch.isfinite(p).all() for p in self.model.parameters()]).all()
 
     def _save(self, seconds: float) -> None:
         """Write the state: one rename, and what came before it counts."""
         run = self.run_path
         if run is None:
             return
+        optimizer = self.optimizer.state_dict()
+        # Pickle writes a string it has met before as a reference if it is the same object. Interned
+        # names always are, so a resumed run writes the same bytes as an uninterrupted one.
+        optimizer["state"] = {
+            index: {sys.intern(name): value for name, value in slots.items()}
+            for index, slots in optimizer["state"].items()
+        }
         state = {
             "format": STATE_FORMAT,
             "step": self.done,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
         }
         write_atomic(run / "state.pt", lambda file: torch.save(state, file))
         write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
 
     def _restore(self, run: Path) -> None:
-        """Load the last checkpoint and cut the metrics back to it."""
+        """Load the last checkpoint."""
+        state = load_state(run / "state.pt", self.device)
         try:
-            state = torch.load(run / "state.pt", map_location=self.device, weights_only=True)
             if state["format"] != STATE_FORMAT:
-                raise ValueError(f"format {state['format']}, expected {STATE_FORMAT}")
+                raise ValueError(f"expected format {STATE_FORMAT}, got {state['format']!r}")
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError, KeyError, EOFError) as error:
+        except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(
                 f"{run / 'state.pt'} cannot be resumed: {error}; "
                 "remove the run directory and train again"
@@ -249,7 +265,11 @@ class _Loop:
         self.done = int(state["step"])
         if (run / "timing.json").exists():
             self.seconds = float(read_json(run / "timing.json")["seconds"])
-        kept = [row for row in read_lines(run / "metrics.jsonl") if row["step"] <= self.done]
+
+    def _cut_metrics(self, run: Path) -> None:
+        """Cut the metrics back to the steps that the checkpoint holds; without one, to none."""
+        rows = read_lines(run / "metrics.jsonl")
+        kept = [row for row in rows if row["step"] <= self.done]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         write_atomic(run / "metrics.jsonl", lambda file: file.write(text.encode()))
 

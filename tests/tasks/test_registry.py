@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from arithtf.tasks import Addition, task_from_dict
 
 
