@@ -1,4 +1,4 @@
-"""`certify`: enumerate, run the model on every context, bound the rounding, cross-check by a tour."""
+"""`certify`: enumerate contexts, run the model on each, bound the rounding, take a tour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arithtf.certify.certificate import Certificate, Shown, Tour, Verdict, conte
 from arithtf.certify.contexts import ContextSet, layouts, render_context
 from arithtf.certify.contexts import tour as make_tour
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
-from arithtf.certify.rounding import context_bounds, margin_bounds
+from arithtf.certify.rounding import context_bounds
 from arithtf.certify.shown import real_problem
 from arithtf.model import Transformer, context_logits
 from arithtf.runs import load_model, weights_hash
@@ -63,9 +63,8 @@ def check_contexts(
     """
     target = torch.from_numpy(contexts.target.astype(np.int64))
     exact = context_bounds(model, contexts, bos=vocabulary.bos)
-    margin, bound = margin_bounds(exact, target)
-    answer, deviation = exact.value.argmax(1), 0.0
-    wrong = margin <= 0
+    answer, deviation = exact.logits.argmax(1), 0.0
+    wrong = ~(exact.margin > 0)
     for impl in implementations:
         logits = context_logits(
             model, contexts, bos=vocabulary.bos, pad=vocabulary.pad, impl=impl
@@ -75,9 +74,10 @@ def check_contexts(
         mistaken = (given != target) | ~torch.isfinite(logits).all(1)
         answer = torch.where(mistaken & ~wrong, given, answer)
         wrong |= mistaken
-        share = (logits.double() - exact.value).abs() / exact.error
+        share = (logits.double() - exact.logits).abs() / exact.error
         deviation = max(deviation, float(share.nan_to_num(nan=torch.inf).amax()))
-    return Checked(answer.numpy(), wrong.numpy(), margin.numpy(), bound.numpy(), deviation)
+    margin = exact.margin.numpy()
+    return Checked(answer.numpy(), wrong.numpy(), margin, margin - exact.lower.numpy(), deviation)
 
 
 def certify(

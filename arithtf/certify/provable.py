@@ -105,8 +105,8 @@ def require_provable(model: Transformer, task: Task, coupling: Coupling) -> None
     attention = config.blocks.count("attention")
     if attention != 1:
         raise CannotCertify(
-            f"the model has {attention} attention blocks: what the first one sees moves on with the "
-            "second, so one query's context is not the local one; use a single attention block "
+            f"the model has {attention} attention blocks: what the first one sees moves on with "
+            "the second, so one query's context is not the local one; use a single attention block "
             "with several MLP blocks"
         )
     if config.vocabulary != task.vocabulary.size or config.levels != len(coupling.levels):
