@@ -36,6 +36,7 @@ SCHEMA = (
     "float factor, bool log_scale, int[] head_levels, int[] windows, int sinks, bool causal, "
     "int query_start, str impl) -> Tensor"
 )
+TENSORS = 8  # place of `tensors` in the schema
 FORMS = ("log", "power")
 
 _Build = Callable[[Sequence[Tensor], Sequence[int]], Mechanism]
@@ -157,11 +158,10 @@ def _fake(*packed: Any) -> Tensor:
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.is_tensor = [isinstance(x, Tensor) for x in inputs]
-    ctx.tensors_at = 8
-    ctx.count = len(inputs[8])
-    ctx.save_for_backward(*[x for x in inputs if isinstance(x, Tensor)], *inputs[8])
+    ctx.count = len(inputs[TENSORS])
+    ctx.save_for_backward(*[x for x in inputs if isinstance(x, Tensor)], *inputs[TENSORS])
     ctx.plain = [None if isinstance(x, Tensor) else x for x in inputs]
-    ctx.plain[8] = None
+    ctx.plain[TENSORS] = None
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
@@ -172,15 +172,18 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         singles = iter(fresh[: len(fresh) - ctx.count])
         packed = [next(singles) if is_tensor else x for is_tensor, x in
                   zip(ctx.is_tensor, packed, strict=True)]  # fmt: skip
-        packed[8] = fresh[len(fresh) - ctx.count :]
+        packed[TENSORS] = fresh[len(fresh) - ctx.count :]
         inputs, _ = _unpack(packed)
-        out = reference.attention(*inputs)
+        out = reference.attention(*inputs, look=False)
         wanted = [t for t in fresh if t.requires_grad]
         found = iter(torch.autograd.grad(out, wanted, grad, allow_unused=True))
     grads = [next(found) if t.requires_grad else None for t in fresh]
     singles_grad = iter(grads[: len(grads) - ctx.count])
     result: list[Any] = [next(singles_grad) if is_tensor else None for is_tensor in ctx.is_tensor]
-    result[8] = grads[len(grads) - ctx.count :]
+    # torch.library takes every empty list, also of integers, for a list of tensors.
+    result = [[] if isinstance(x, list) and not x else r
+              for x, r in zip(ctx.plain, result, strict=True)]  # fmt: skip
+    result[TENSORS] = grads[len(grads) - ctx.count :]
     return tuple(result)
 
 

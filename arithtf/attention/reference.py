@@ -40,6 +40,8 @@ def attention(
     mechanism: Mechanism,
     geometry: Geometry,
     scale: Scale,
+    *,
+    look: bool = True,
 ) -> Tensor:
     """Attention as the module docstring defines it, in the dtype of the inputs.
 
@@ -48,6 +50,8 @@ def attention(
         mechanism: tensors of the score function.
         geometry: ids and visibility.
         scale: logit scale: a number, [H], or LogScale.
+        look: look at the data to skip the treatment of NaN and inf where there is none; False
+            while a tracer runs this on tensors without data.
 
     Returns:
         [B, H, Tq, D].
@@ -55,7 +59,7 @@ def attention(
     differences = geometry.differences()
     visible, sink = geometry.visibility(differences)
     poisoned = None
-    if _may_be_non_finite(query, key, value):
+    if not look or _may_be_non_finite(query, key, value):
         query, key, value, poisoned = _without_non_finite(query, key, value, visible)
 
     factor = _logit_factor(scale, visible)

@@ -51,15 +51,16 @@ class LearnedEmbedding(nn.Module):
         """
         levels, rows, width = self.tables.shape
         _check_levels(ids, levels)
-        row = torch.where(ids == NO_ID, -1, ids).long() + 1
-        if not torch.compiler.is_compiling() and row.numel():
-            low, high = int(row.min()), int(row.max())
-            if low < 0 or high >= rows:
-                got = low - 1 if low < 0 else high - 1
+        none = ids == NO_ID
+        if not torch.compiler.is_compiling() and ids.numel():
+            low, high = (int(x) for x in ids.masked_fill(none, 0).aminmax())
+            if low < 0 or high > self.max_position:
                 raise ValueError(
-                    f"expected ids 0..{self.max_position} (or NO_ID), got {got}; "
+                    f"expected ids 0..{self.max_position} (or NO_ID), got "
+                    f"{low if low < 0 else high}; "
                     "set max_position of the encoding to the largest id that will occur"
                 )
+        row = ids.masked_fill(none, -1).long() + 1
         row = row + rows * torch.arange(levels, device=ids.device)[:, None]
         return F.embedding(row, self.tables.view(-1, width)).sum(1)
 
