@@ -26,6 +26,7 @@ from arithtf.certify.contexts import (
     tour,
 )
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
+from arithtf.certify.verify import Verification, verify_certificate
 
 __all__ = [
     "CannotCertify",
@@ -38,6 +39,7 @@ __all__ = [
     "TaskContexts",
     "Tour",
     "Verdict",
+    "Verification",
     "certify",
     "check_contexts",
     "check_task",
@@ -51,4 +53,5 @@ __all__ = [
     "require_provable",
     "run_tour",
     "tour",
+    "verify_certificate",
 ]

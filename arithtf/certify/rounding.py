@@ -124,11 +124,9 @@ class _Evaluation:
         self._score_pairs()
 
     def _heads(self, x_VC: Bounded) -> _Scores:
-        split = (self.config.heads, -1)
-        return _Scores(
-            x_VC.value.unflatten(-1, split).transpose(0, 1),
-            x_VC.error.unflatten(-1, split).transpose(0, 1),
-        )
+        """Value and error of vectors, by heads: [H, V, D]."""
+        shape = (len(x_VC.value), self.config.heads, -1)
+        return _Scores(*(x.reshape(shape).transpose(0, 1) for x in (x_VC.value, x_VC.error)))
 
     def _find_relations(self) -> None:
         """Number the (level, difference) pairs that occur."""
@@ -219,14 +217,14 @@ class _Evaluation:
         index = token.expand(heads, -1, -1)
         room = torch.zeros(heads, count, self.config.vocabulary, dtype=torch.float64)
         p_HNV, ep_HNV = (room.scatter_add(2, index, part) for part in weight)
-        value = self.value_HVD
-        reach = value.value.abs() + value.error
+        mixed = self.value_HVD
+        reach = mixed.value.abs() + mixed.error
         local = (ep_HNV + gamma(width + 4) * (p_HNV + ep_HNV)) @ reach
         local = local + 2 * width * TINY * (1 + reach.amax())
         empty = ~seen_HNW.any(-1, keepdim=True)
-        parts = (p_HNV @ value.value, p_HNV @ value.error, local.masked_fill(empty, 0.0))
-        joined = [part.transpose(0, 1).flatten(1) for part in parts]
-        return bounded(*joined, None, reach.amax())
+        parts = (p_HNV @ mixed.value, p_HNV @ mixed.error, local.masked_fill(empty, 0.0))
+        value, carried, local = (part.transpose(0, 1).flatten(1) for part in parts)
+        return bounded(value, carried, local, None, reach.amax())
 
     def _scores(self, query: Tensor, relation: Tensor, token: Tensor, seen: Tensor) -> _Scores:
         """Scores [H, N, W] with scale and bias."""

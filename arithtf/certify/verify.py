@@ -1,0 +1,370 @@
+"""The second path: a certificate checked again by code that shares nothing with what made it.
+
+Contexts are derived from the task's definition (`verify_addition`), the model is evaluated by the
+formulas below in NumPy, the weights are read and hashed with safetensors and hashlib. Neither the
+C++ core nor PyTorch takes part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
+
+Derivation = Callable[[dict[str, Any], dict[str, Any], list[list[int]]], Derived]
+DERIVATIONS: dict[str, Derivation] = {"addition": derive_addition}
+"""Independent enumerations by task name: (task, coupling, windows) -> contexts."""
+
+Floats = NDArray[Any]
+Weights = dict[str, Floats]
+FORMAT = 1
+CLOSE = 1e-3
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the second path found.
+
+    Args:
+        problems: everything that does not hold; empty if the certificate does.
+        contexts: number of contexts derived.
+        margin: smallest margin found.
+        seconds: it took.
+    """
+
+    problems: tuple[str, ...]
+    contexts: int = 0
+    margin: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def valid(self) -> bool:
+        """The certificate is right: the run's model is exact at every length."""
+        return not self.problems
+
+
+class _Invalid(Exception):
+    """The check cannot go on; the message is the problem."""
+
+
+def verify_certificate(file: str | os.PathLike[str], run: str | os.PathLike[str]) -> Verification:
+    """Check a certificate against a run directory.
+
+    Args:
+        file: the certificate's JSON.
+        run: the run directory whose model it is about.
+
+    Returns:
+        The verification; `valid` says whether the claim holds. Files that cannot be read are
+        problems as well.
+    """
+    began = time.perf_counter()
+    problems: list[str] = []
+    contexts, margin = 0, None
+    try:
+        claim = _read_claim(Path(file))
+        config, weights = _read_run(Path(run))
+        problems += _compare_run(claim, config, weights)
+        derived = _derive(config)
+        contexts = len(derived.query)
+        problems += _compare_contexts(claim, derived)
+        margins, rounded = _evaluate(config["model"], weights, derived)
+        margin = float(margins.min())
+        problems += _compare_margins(claim, margins, rounded)
+    except _Invalid as problem:
+        problems.append(str(problem))
+    return Verification(tuple(problems), contexts, margin, time.perf_counter() - began)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise _Invalid(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise _Invalid(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise _Invalid(f"{path} does not hold a JSON object")
+    return data
+
+
+def _read_claim(path: Path) -> dict[str, Any]:
+    """The certificate, whole and unchanged."""
+    claim = _read_json(path)
+    if claim.get("format") != FORMAT:
+        raise _Invalid(f"certificate format {claim.get('format')!r}, expected {FORMAT}")
+    rest = {key: value for key, value in claim.items() if key != "digest"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+    if hashlib.sha256(canonical).hexdigest() != claim.get("digest"):
+        raise _Invalid("the certificate was changed after it was written: its digest does not fit")
+    needed = {"verdict", "task", "coupling", "model", "weights", "dtype", "implementations",
+              "contexts", "contexts_hash", "wrong", "margin", "lower", "bound", "tour"}  # fmt: skip
+    if missing := sorted(needed - set(claim)):
+        raise _Invalid(f"the certificate lacks {missing}")
+    if claim["verdict"] != "certified":
+        raise _Invalid(f"the certificate's verdict is {claim['verdict']!r}, not 'certified'")
+    numbers = [claim[name] for name in ("contexts", "margin", "lower", "bound")]
+    if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
+        raise _Invalid("contexts, margin, lower and bound must be finite numbers")
+    return claim
+
+
+def _read_run(run: Path) -> tuple[dict[str, Any], Weights]:
+    config = _read_json(run / "config.json")
+    path = run / "model.safetensors"
+    try:
+        weights = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _Invalid(f"{path} cannot be read: {error}") from None
+    for name, array in weights.items():
+        if array.dtype != np.float32:
+            raise _Invalid(f"weight {name} is {array.dtype}, expected float32")
+        if not np.isfinite(array).all():
+            raise _Invalid(f"weight {name} holds NaN or infinite entries")
+    return config, weights
+
+
+def _compare_run(claim: dict[str, Any], config: dict[str, Any], weights: Weights) -> list[str]:
+    """Is the certificate about this run?"""
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    problems = []
+    if digest.hexdigest() != claim["weights"]:
+        problems.append("the run's weights are not those that were certified: their hash differs")
+    problems += [
+        f"the run's {part} is not the one that was certified"
+        for part in ("task", "coupling", "model")
+        if config.get(part) != claim[part]
+    ]
+    return problems
+
+
+def _derive(config: dict[str, Any]) -> Derived:
+    """All contexts of the run's task, coupling and windows."""
+    model, task = config["model"], config["task"]
+    encoding = model["encoding"]
+    if model["blocks"].count("attention") != 1:
+        raise _Invalid(f"the model has not one attention block but the blocks {model['blocks']}")
+    if any(window is None for window in encoding["windows"]):
+        raise _Invalid("a level has no window, so there are infinitely many contexts")
+    if encoding["sinks"] > 1:
+        raise _Invalid(f"{encoding['sinks']} sinks: only BOS is the same in every instance")
+    if encoding["mechanism"] not in MECHANISMS or encoding["logit_scale"] not in SCALES:
+        raise _Invalid(
+            f"mechanism {encoding['mechanism']!r} with logit scale {encoding['logit_scale']!r} "
+            f"has no independent evaluation; there is one for {MECHANISMS} with {SCALES}"
+        )
+    if task["task"] not in DERIVATIONS:
+        raise _Invalid(
+            f"task {task['task']!r} has no independent derivation; there are: "
+            f"{', '.join(DERIVATIONS)}"
+        )
+    try:
+        return DERIVATIONS[task["task"]](task, config["coupling"], encoding["windows"])
+    except NotDerivable as error:
+        raise _Invalid(str(error)) from None
+
+
+def _compare_contexts(claim: dict[str, Any], derived: Derived) -> list[str]:
+    count = len(derived.query)
+    if claim["contexts"] != count:
+        return [f"the certificate is about {claim['contexts']} contexts, but there are {count}"]
+    if claim["contexts_hash"] != hash_contexts(derived):
+        return ["the certificate is about other contexts than there are: their hash differs"]
+    return []
+
+
+def hash_contexts(derived: Derived) -> str:
+    """SHA-256 of a set of contexts, as a certificate defines it.
+
+    Rows of big-endian int32 (query, target, then level 0, difference and token of each visible
+    token in ascending order, then -1), sorted by their bytes, after their width as text.
+    """
+    slots = derived.slots.copy()
+    for d in np.unique(derived.differences):
+        at = np.flatnonzero(derived.differences == d)
+        slots[:, at] = np.sort(slots[:, at], axis=1)
+    # Visible slots first: a stable sort by "is absent" keeps the ascending order.
+    order = np.argsort(slots == ABSENT, axis=1, kind="stable")
+    slots = np.take_along_axis(slots, order, 1)
+    differences = derived.differences[order]
+    width = int((slots != ABSENT).sum(1).max(initial=0))
+    triples = np.stack([np.zeros_like(slots), differences, slots], 2)
+    triples[slots == ABSENT] = -1
+    head = np.stack([derived.query, derived.target], 1)
+    table = np.concatenate([head, triples[:, :width].reshape(len(head), -1)], 1)
+    rows = sorted(row.tobytes() for row in table.astype(">i4"))
+    return hashlib.sha256(f"{table.shape[1]}\n".encode() + b"".join(rows)).hexdigest()
+
+
+def _compare_margins(
+    claim: dict[str, Any], margins: NDArray[np.float64], rounded: NDArray[np.float64]
+) -> list[str]:
+    """Are all contexts right, by as much as the certificate says?
+
+    `rounded` are margins of a float32 evaluation; they must be as near as the bound claims.
+    """
+    problems = []
+    smallest, seen = float(margins.min()), float(np.abs(margins - rounded).max())
+    if not (margins > 0).all() or not (rounded > 0).all():
+        wrong = int((~((margins > 0) & (rounded > 0))).sum())
+        problems.append(f"the model errs in {wrong} contexts")
+    if claim["wrong"] != 0:
+        problems.append(f"the certificate itself counts {claim['wrong']} wrong contexts")
+    if not abs(smallest - claim["margin"]) <= CLOSE:
+        problems.append(
+            f"the smallest margin is {smallest:.6f}, the certificate says {claim['margin']:.6f}"
+        )
+    if not 0 < claim["lower"] <= claim["margin"] or claim["lower"] < (
+        claim["margin"] - claim["bound"] - CLOSE
+    ):
+        problems.append("margin, bound and lower bound of the certificate do not fit each other")
+    if not seen <= claim["bound"]:
+        problems.append(
+            f"a float32 evaluation differs by {seen:.2e}, more than the certificate's rounding "
+            f"bound {claim['bound']:.2e}"
+        )
+    if claim["dtype"] != "float32" or not claim["implementations"]:
+        problems.append("the certificate names no float32 implementation")
+    tour = claim["tour"]
+    if tour is not None and (tour["wrong"] or tour["covered"] != claim["contexts"]):
+        problems.append("the certificate's tour had mistakes or missed contexts")
+    return problems
+
+
+MECHANISMS = ("none", "table", "alibi", "shaw")
+SCALES = ("constant", "head")
+
+
+def _evaluate(
+    model: dict[str, Any], weights: Weights, derived: Derived, chunk: int = 16384
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Margins [N] in float64, and in float32."""
+    try:
+        parts = []
+        for i in range(0, len(derived.query), chunk):
+            part = slice(i, i + chunk)
+            target = derived.target[part]
+            parts.append(
+                [
+                    _margins(_forward(model, weights, derived, part, dtype), target)
+                    for dtype in (np.float64, np.float32)
+                ]
+            )
+    except (KeyError, ValueError) as error:
+        raise _Invalid(f"the weights do not fit the model's configuration: {error}") from None
+    exact, rounded = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return exact, rounded
+
+
+def _margins(logits: Floats, target: NDArray[np.int64]) -> NDArray[np.float64]:
+    rows = np.arange(len(target))
+    right = logits[rows, target].astype(np.float64)
+    others = logits.astype(np.float64)
+    others[rows, target] = -np.inf
+    return right - others.max(axis=1)
+
+
+def _norm(x: Floats, gain: Floats) -> Floats:
+    """x / sqrt(mean(x^2) + 1e-6) * gain."""
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + x.dtype.type(1e-6)) * gain
+
+
+def _mlp(x: Floats, w: Weights, i: int) -> Floats:
+    """x + down relu(up norm(x))."""
+    hidden = _norm(x, w[f"blocks.{i}.norm.weight"]) @ w[f"blocks.{i}.up.weight"].T
+    return x + np.maximum(hidden, 0) @ w[f"blocks.{i}.down.weight"].T
+
+
+def _forward(
+    model: dict[str, Any], weights: Weights, derived: Derived, part: slice, dtype: Any
+) -> Floats:
+    """Logits [n, V] of some contexts, every intermediate in `dtype`."""
+    w = {name: array.astype(dtype) for name, array in weights.items()}
+    stream = w["embedding.weight"]  # [V, C]: until attention, a function of the token
+    query = derived.query[part]
+    x: Floats | None = None
+    for i, kind in enumerate(model["blocks"]):
+        if kind == "attention":
+            mixed = _attention(model, w, i, stream, derived, part)
+            x = stream[query] + mixed @ w[f"blocks.{i}.out.weight"].T
+        elif x is None:
+            stream = _mlp(stream, w, i)
+        else:
+            x = _mlp(x, w, i)
+    assert x is not None
+    return _norm(x, w["norm.weight"]) @ w["unembedding.weight"].T
+
+
+def _attention(
+    model: dict[str, Any], w: Weights, i: int, stream: Floats, derived: Derived, part: slice
+) -> Floats:
+    """softmax_j(s q.k_j + bias_j) mixed values, heads side by side: [n, C]."""
+    heads, encoding = model["heads"], model["encoding"]
+    normed = _norm(stream, w[f"blocks.{i}.norm.weight"])
+    q, k, v = (
+        (normed @ w[f"blocks.{i}.{name}.weight"].T).reshape(len(stream), heads, -1)
+        for name in ("query", "key", "value")
+    )
+    query, slots = derived.query[part], derived.slots[part]
+    sinks = np.full((len(query), encoding["sinks"]), derived.bos)
+    tokens = np.concatenate([sinks, slots], 1)
+    seen = tokens != ABSENT
+    tokens = np.where(seen, tokens, 0)
+    scale = w.get(f"blocks.{i}.mechanism.logit_scale")
+    if scale is None:
+        scale = np.full(heads, 1 / math.sqrt(q.shape[-1]), stream.dtype)
+    mixed = np.empty((len(query), *q.shape[1:]), stream.dtype)
+    for h in range(heads):
+        score = scale[h] * (q[:, h] @ k[:, h].T)[query[:, None], tokens]
+        score[:, encoding["sinks"] :] += _relative(encoding, w, i, h, q, scale, query, derived)
+        score[~seen] = -np.inf
+        weight = np.exp(score - score.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        mixed[:, h] = np.einsum("nw,nwd->nd", weight, v[:, h][tokens])
+    return mixed.reshape(len(query), -1)
+
+
+def _relative(
+    encoding: dict[str, Any],
+    w: Weights,
+    i: int,
+    h: int,
+    q: Floats,
+    scale: Floats,
+    query: NDArray[np.int64],
+    derived: Derived,
+) -> Floats:
+    """What a difference adds to the score: [W] or [n, W]."""
+    reach, d = encoding["reach"], derived.differences
+    column = np.clip(d, -reach, reach) + reach
+    if encoding["mechanism"] == "table":
+        return w[f"blocks.{i}.mechanism.table"][h, column]
+    if encoding["mechanism"] == "shaw":
+        vectors = w[f"blocks.{i}.mechanism.key_vectors"][h, column]
+        return scale[h] * (q[:, h] @ vectors.T)[query]
+    if encoding["mechanism"] == "alibi":
+        return (-_alibi_slope(h, len(scale)) * np.abs(d)).astype(q.dtype)
+    return np.zeros(len(d), q.dtype)
+
+
+def _alibi_slope(h: int, heads: int) -> np.float32:
+    """ALiBi's slope of head h, as the float32 number the model holds."""
+    power = 2 ** int(math.log2(heads))
+    if h < power:
+        return np.float32(2.0 ** (-8.0 * (h + 1) / power))
+    return np.float32(2.0 ** (-8.0 * (2 * (h - power) + 1) / (2 * power)))
