@@ -273,21 +273,24 @@ def _evaluate(
 
 def _margins(logits: Floats, target: NDArray[np.int64]) -> NDArray[np.float64]:
     rows = np.arange(len(target))
-    right = logits[rows, target].astype(np.float64)
-    others = logits.astype(np.float64)
+    others: NDArray[np.float64] = logits.astype(np.float64)
+    right = others[rows, target]
     others[rows, target] = -np.inf
-    return right - others.max(axis=1)
+    margins: NDArray[np.float64] = right - others.max(axis=1)
+    return margins
 
 
 def _norm(x: Floats, gain: Floats) -> Floats:
     """x / sqrt(mean(x^2) + 1e-6) * gain."""
-    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + x.dtype.type(1e-6)) * gain
+    y: Floats = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + x.dtype.type(1e-6)) * gain
+    return y
 
 
 def _mlp(x: Floats, w: Weights, i: int) -> Floats:
     """x + down relu(up norm(x))."""
     hidden = _norm(x, w[f"blocks.{i}.norm.weight"]) @ w[f"blocks.{i}.up.weight"].T
-    return x + np.maximum(hidden, 0) @ w[f"blocks.{i}.down.weight"].T
+    y: Floats = x + np.maximum(hidden, 0) @ w[f"blocks.{i}.down.weight"].T
+    return y
 
 
 def _forward(
@@ -307,7 +310,8 @@ def _forward(
         else:
             x = _mlp(x, w, i)
     assert x is not None
-    return _norm(x, w["norm.weight"]) @ w["unembedding.weight"].T
+    logits: Floats = _norm(x, w["norm.weight"]) @ w["unembedding.weight"].T
+    return logits
 
 
 def _attention(
@@ -352,14 +356,15 @@ def _relative(
     """What a difference adds to the score: [W] or [n, W]."""
     reach, d = encoding["reach"], derived.differences
     column = np.clip(d, -reach, reach) + reach
+    added: Floats = np.zeros(len(d), q.dtype)
     if encoding["mechanism"] == "table":
-        return w[f"blocks.{i}.mechanism.table"][h, column]
-    if encoding["mechanism"] == "shaw":
+        added = w[f"blocks.{i}.mechanism.table"][h, column]
+    elif encoding["mechanism"] == "shaw":
         vectors = w[f"blocks.{i}.mechanism.key_vectors"][h, column]
-        return scale[h] * (q[:, h] @ vectors.T)[query]
-    if encoding["mechanism"] == "alibi":
-        return (-_alibi_slope(h, len(scale)) * np.abs(d)).astype(q.dtype)
-    return np.zeros(len(d), q.dtype)
+        added = scale[h] * (q[:, h] @ vectors.T)[query]
+    elif encoding["mechanism"] == "alibi":
+        added = (-_alibi_slope(h, len(scale)) * np.abs(d)).astype(q.dtype)
+    return added
 
 
 def _alibi_slope(h: int, heads: int) -> np.float32:

@@ -22,11 +22,20 @@ NO_ID = -(2**31)
 class Contexts(Protocol):
     """The arrays of a set of N contexts with M visible tokens in all (`certify.ContextSet`)."""
 
-    query_token: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    level: NDArray[np.uint8]
-    difference: NDArray[np.int32]
-    token: NDArray[np.uint8]
+    @property
+    def query_token(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...
+
+    @property
+    def level(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def difference(self) -> NDArray[np.int32]: ...
+
+    @property
+    def token(self) -> NDArray[np.uint8]: ...
 
 
 def local_inputs(
