@@ -21,19 +21,20 @@ def _recipe(name: str, task: Addition, coupling: Coupling, encoding: Encoding) -
 def addition() -> Recipe:
     """Addition in the natural format, by coupled ids and a window of two columns.
 
-    The query that writes column j sees the digits of columns j and j-1 and nothing else: enough
-    for the carry, and a finite number of local contexts, so the trained model can be certified.
+    The query that writes column j sees the operands' digits of columns j and j-1 and nothing else.
+    Its own token is the answer's digit j-1, and from the three follows the carry. The local
+    contexts are finitely many, so the trained model can be certified.
     """
     task = Addition()
     encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
-    return _recipe("addition", task, couplings.columns(task), encoding)
+    return _recipe("addition", task, couplings.operand_columns(task), encoding)
 
 
 def addition_padded() -> Recipe:
     """The same in the zero-padded format of the literature."""
     task = Addition(format="padded")
     encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
-    return _recipe("addition-padded", task, couplings.columns(task), encoding)
+    return _recipe("addition-padded", task, couplings.operand_columns(task), encoding)
 
 
 def addition_symmetric() -> Recipe:

@@ -39,9 +39,9 @@ class Recipe:
     coupling: Coupling
     model: ModelConfig
     lengths: tuple[int, int] = (1, 10)
-    batch: int = 128
+    batch: int = 64
     steps: int = 1000
-    learning_rate: float = 1e-2
+    learning_rate: float = 1.2e-2
     warmup: int = 50
     final_rate: float = 0.02
     betas: tuple[float, float] = (0.9, 0.95)
