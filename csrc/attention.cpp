@@ -18,6 +18,8 @@ namespace {
 using std::int32_t;
 using std::int64_t;
 
+constexpr int64_t kPad = 16;  // the weights' buffer has room up to a multiple of this
+
 // One query of one head: what the inner loops need.
 struct Row {
   const float* query;  // scaled
@@ -263,7 +265,9 @@ class Runner {
     const float* query = p_.query.at(s.batch, h, i);
     scratch.query.resize(static_cast<std::size_t>(p_.dim));
     for (int64_t d = 0; d < p_.dim; ++d) scratch.query[static_cast<std::size_t>(d)] = query[d] * scale;
-    if (scratch.weights.size() < scratch.columns.size()) scratch.weights.resize(scratch.columns.size());
+    if (scratch.weights.size() < scratch.columns.size() + kPad) {
+      scratch.weights.resize(scratch.columns.size() + kPad);
+    }
     const Row row{scratch.query.data(),
                   p_.key.at(s.batch, h, 0),
                   p_.value.at(s.batch, h, 0),
