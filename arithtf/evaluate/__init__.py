@@ -1,0 +1,1 @@
+"""Evaluation: one-pass verification, greedy decoding, solving text, suites, statistics."""

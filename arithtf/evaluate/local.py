@@ -1,0 +1,42 @@
+"""What a model's predictions can depend on: everything, a window, or a local context alone."""
+
+from __future__ import annotations
+
+from arithtf.attention import Window
+from arithtf.model import Transformer
+
+
+def windows_of(model: Transformer) -> tuple[tuple[int, int], ...]:
+    """The (back, ahead) window of every level.
+
+    Raises:
+        ValueError: a level has none.
+    """
+    windows: list[tuple[int, int]] = []
+    for level, window in enumerate(_windows(model)):
+        if window is None:
+            raise ValueError(
+                f"expected a window on every level, got none on level {level}; "
+                "give the model's encoding finite windows"
+            )
+        windows.append(window)
+    return tuple(windows)
+
+
+def is_windowed(model: Transformer) -> bool:
+    """A prediction depends on the keys in its window and nothing else.
+
+    So with one attention block, windows on every level and all other blocks position-wise.
+    """
+    attention_blocks = model.config.blocks.count("attention")
+    return attention_blocks == 1 and model.config.encoding.finite
+
+
+def is_local(model: Transformer) -> bool:
+    """A prediction is a function of its local context: windowed, and of id differences only."""
+    encoding = model.config.encoding
+    return is_windowed(model) and encoding.translation_invariant and encoding.sinks <= 1
+
+
+def _windows(model: Transformer) -> tuple[Window, ...]:
+    return model.config.encoding._pairs()

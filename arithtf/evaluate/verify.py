@@ -1,0 +1,304 @@
+"""One-pass verification: is the greedy answer exact? Streamed in bounded memory.
+
+A teacher-forced pass in which every target is the argmax is the same event as greedy decoding
+giving the exact answer: up to the first wrong token both see the same columns. So exact match
+costs one forward pass. The first wrong place is the greedy decoder's too; the number of wrong
+tokens and the margins behind it are those of the teacher-forced pass.
+
+A windowed model needs only a few keys per query. So a long instance is cut into chunks of query
+columns, and each chunk becomes a small instance of its own: the sinks, the earlier columns whose
+ids lie in reach of the chunk on some level, and the chunk's columns, in their old order. What is
+left out is invisible to every query of the chunk, so nothing changes but the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from arithtf.evaluate.groups import groups
+from arithtf.evaluate.local import is_windowed, windows_of
+from arithtf.evaluate.threads import in_parallel
+from arithtf.model import Transformer
+from arithtf.tasks import IGNORE, NO_ID, Batch, Coupling, Operands, Task
+
+CHUNK = 4096
+"""Query columns of a forward pass where attention is linear: small enough for the caches."""
+
+DENSE_CHUNK = 1024
+"""The same where attention stores all scores of its queries and keys."""
+
+BLOCK = 2048
+"""Columns whose smallest and largest id are noted, to find the keys in reach of a chunk."""
+
+MEMORY = 4 << 30
+"""Bytes that one forward pass of a model without windows may take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What one pass over B instances says.
+
+    Args:
+        exact: bool [B], every answer token (EOS included) is the argmax.
+        tokens: int64 [B], answer tokens, EOS included.
+        wrong: int64 [B], how many of them are not the argmax.
+        first_wrong: int64 [B], the place in the answer of the first of those, -1 if exact.
+        margin: float32 [B], the smallest of (logit of the right token - largest other logit).
+    """
+
+    exact: npt.NDArray[np.bool_]
+    tokens: npt.NDArray[np.int64]
+    wrong: npt.NDArray[np.int64]
+    first_wrong: npt.NDArray[np.int64]
+    margin: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    @classmethod
+    def join(cls, parts: Sequence[Verdict], order: npt.NDArray[np.int64] | None = None) -> Verdict:
+        """Several verdicts as one; entry i of the joined ones goes to place order[i]."""
+        joined = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        if order is not None:
+            back = np.argsort(order)
+            joined = {name: array[back] for name, array in joined.items()}
+        return cls(**joined)
+
+
+def verify(
+    model: Transformer, batch: Batch, *, chunk: int | None = None, impl: str = "auto"
+) -> Verdict:
+    """Verify the solved instances of a batch.
+
+    Args:
+        model: any transformer; windowed ones with one attention block are streamed.
+        batch: B instances with targets.
+        chunk: query columns of a forward pass; None chooses.
+        impl: implementation of attention, see `arithtf.attention`.
+
+    Raises:
+        ValueError: a chunk below 1; a model that cannot be streamed would need more than MEMORY
+            for one instance.
+    """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"expected chunk >= 1 query columns, got {chunk}")
+    dense = _is_dense(model, impl)
+    streamed = is_windowed(model)
+    if not streamed:
+        _check_memory(model, batch, dense)
+    jobs = _jobs(batch, chunk or (DENSE_CHUNK if dense else CHUNK), streamed=streamed, dense=dense)
+    reach: dict[int, _Reach] = {}
+    for job in jobs:
+        if job.chunked and job.rows.start not in reach:
+            ids = batch.key_ids[job.rows.start % len(batch.key_ids)]
+            reach[job.rows.start] = _Reach(ids, windows_of(model), model.config.encoding.sinks)
+
+    def work(job: _Job) -> _Counts:
+        arrays, start = _inputs(batch, job, reach.get(job.rows.start))
+        inputs = [torch.from_numpy(np.ascontiguousarray(x)).to(model.device) for x in arrays]
+        stop = start + job.columns.stop - job.columns.start
+        with torch.inference_mode():
+            logits = model(*inputs, start=start, stop=stop, impl=impl)
+            return _count(logits, batch.targets[job.rows, job.columns])
+
+    tally = _Tally(len(batch.tokens))
+    for job, counts in zip(jobs, in_parallel(work, jobs, model.device), strict=True):
+        tally.add(job.rows, counts, job.columns.start - batch.start)
+    return tally.verdict()
+
+
+def verify_operands(
+    model: Transformer,
+    task: Task,
+    coupling: Coupling,
+    operands: Operands,
+    *,
+    chunk: int | None = None,
+    impl: str = "auto",
+) -> Verdict:
+    """Verify problems of any lengths, laid out in groups of similar length.
+
+    Args:
+        model: the model.
+        task, coupling: of its recipe.
+        operands: B problems.
+        chunk, impl: see `verify`.
+
+    Returns:
+        The verdict, in the order of the problems.
+
+    Raises:
+        ValueError: no problems; see `verify`.
+    """
+    if len(operands) == 0:
+        raise ValueError("expected at least one problem, got none")
+    parts, order = [], []
+    for chosen in groups(operands):
+        part = operands if len(operands) == 1 else operands.select(chosen)
+        batch = task.layout(coupling, part)
+        parts.append(verify(model, batch, chunk=chunk, impl=impl))
+        order.append(chosen)
+    return Verdict.join(parts, np.concatenate(order))
+
+
+class _Job(NamedTuple):
+    """One forward pass: query columns of some rows; `chunked` if not all those that count."""
+
+    rows: slice
+    columns: slice
+    chunked: bool
+
+
+class _Counts(NamedTuple):
+    """What a pass says of each of its rows; see Verdict. `first` counts from its first column."""
+
+    tokens: npt.NDArray[np.int64]
+    wrong: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    margin: npt.NDArray[np.float32]
+
+
+def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job]:
+    """The forward passes of a batch: several short rows, or a part of a long one."""
+    rows, columns = batch.tokens.shape
+    queries = columns - 1 - batch.start
+    if streamed and queries > chunk:
+        jobs = []
+        for row in range(rows):
+            counted = np.flatnonzero(batch.targets[row, batch.start : -1] != IGNORE)
+            end = batch.start + (int(counted[-1]) + 1 if counted.size else 0)
+            for first in range(batch.start, end, chunk):
+                part = slice(first, min(first + chunk, end))
+                jobs.append(_Job(slice(row, row + 1), part, True))
+        return jobs
+    cost, budget = (queries * columns, DENSE_CHUNK**2) if dense else (columns, 3 * chunk)
+    together = max(1, budget // max(1, cost))
+    every = slice(batch.start, columns - 1)
+    return [_Job(slice(i, min(i + together, rows)), every, False) for i in range(0, rows, together)]
+
+
+def _inputs(batch: Batch, job: _Job, reach: _Reach | None) -> tuple[list[npt.NDArray[Any]], int]:
+    """Tokens, query ids and key ids of a pass, and the column of its first query."""
+    ids = [x if len(x) == 1 else x[job.rows] for x in (batch.query_ids, batch.key_ids)]
+    arrays = [batch.tokens[job.rows], *ids]
+    if not job.chunked or reach is None:
+        return arrays, job.columns.start
+    earlier = reach.seen_by(ids[0][0, :, job.columns], job.columns.start)
+    return [np.concatenate((x[..., earlier], x[..., job.columns]), -1) for x in arrays], len(
+        earlier
+    )
+
+
+def _count(logits: Tensor, targets: npt.NDArray[np.uint8]) -> _Counts:
+    """Judge logits [B, Q, V] by targets [B, Q]."""
+    target = torch.from_numpy(np.ascontiguousarray(targets)).to(logits.device).long()
+    counted = target != IGNORE
+    target = torch.where(counted, target, 0)[..., None]
+    predicted = logits.argmax(-1, keepdim=True)
+    own = logits.gather(-1, target)
+    margin = (own - logits.scatter(-1, target, -torch.inf).amax(-1, keepdim=True))[..., 0]
+    # A NaN is never right, whatever argmax makes of it.
+    margin = torch.where(margin.isnan(), -torch.inf, margin)
+    wrong = ((predicted != target)[..., 0] | (margin == -torch.inf)) & counted
+    return _Counts(
+        counted.sum(1).cpu().numpy(),
+        wrong.sum(1).cpu().numpy(),
+        wrong.int().argmax(1).cpu().numpy(),
+        torch.where(counted, margin, torch.inf).amin(1).float().cpu().numpy(),
+    )
+
+
+class _Tally:
+    """Adds up what the passes say, a row's passes in order."""
+
+    def __init__(self, rows: int) -> None:
+        self.tokens = np.zeros(rows, np.int64)
+        self.wrong = np.zeros(rows, np.int64)
+        self.first_wrong = np.full(rows, -1, np.int64)
+        self.margin = np.full(rows, np.inf, np.float32)
+
+    def add(self, rows: slice, counts: _Counts, place: int) -> None:
+        """Counts of some rows from answer place `place` on."""
+        new = (counts.wrong > 0) & (self.first_wrong[rows] < 0)
+        self.first_wrong[rows] = np.where(new, place + counts.first, self.first_wrong[rows])
+        self.tokens[rows] += counts.tokens
+        self.wrong[rows] += counts.wrong
+        self.margin[rows] = np.minimum(self.margin[rows], counts.margin)
+
+    def verdict(self) -> Verdict:
+        """The sum of it all."""
+        return Verdict(self.wrong == 0, self.tokens, self.wrong, self.first_wrong, self.margin)
+
+
+class _Reach:
+    """Finds the columns that a run of queries may see.
+
+    Ids of couplings run steadily through a segment, so the smallest and largest id of each block
+    of columns tell which blocks to look into.
+
+    Args:
+        key_ids: int32 [L, T].
+        windows: per level.
+        sinks: leading columns that every query sees.
+    """
+
+    def __init__(
+        self, key_ids: npt.NDArray[np.int32], windows: Sequence[tuple[int, int]], sinks: int
+    ) -> None:
+        self.key_ids, self.windows, self.sinks = key_ids, windows, sinks
+        edges = np.arange(0, key_ids.shape[1], BLOCK)
+        self.highest = np.maximum.reduceat(key_ids, edges, axis=1)
+        # NO_ID is the smallest integer; as an unsigned number one less it is the largest.
+        shifted = key_ids.view(np.uint32) - np.uint32(NO_ID % 2**32) - np.uint32(1)
+        lowest = np.minimum.reduceat(shifted, edges, axis=1)
+        self.lowest = lowest.astype(np.int64) + NO_ID + 1
+
+    def seen_by(self, query_ids: npt.NDArray[np.int32], first: int) -> npt.NDArray[np.int64]:
+        """Columns below `first`, ascending, that some query of ids [L, Q] may see."""
+        seen = [np.arange(min(self.sinks, first))]
+        for level, (back, ahead) in enumerate(self.windows):
+            ids = query_ids[level]
+            ids = ids[ids != NO_ID]
+            if ids.size == 0:
+                continue
+            low, high = int(ids.min()) - back, int(ids.max()) + ahead
+            blocks = np.flatnonzero((self.lowest[level] <= high) & (self.highest[level] >= low))
+            for block in blocks[blocks * BLOCK < first]:
+                begin = int(block) * BLOCK
+                keys = self.key_ids[level, begin : min(begin + BLOCK, first)]
+                inside = (keys >= low) & (keys <= high) & (keys != NO_ID)
+                seen.append(begin + np.flatnonzero(inside))
+        columns = np.concatenate(seen)
+        if len(self.windows) > 1 or self.sinks:
+            columns = np.unique(columns)
+        return columns
+
+
+def _is_dense(model: Transformer, impl: str) -> bool:
+    """Whether attention stores the scores of all its queries and keys."""
+    encoding = model.config.encoding
+    linear = encoding.finite and encoding.mechanism in ("none", "table", "alibi", "alibi-learned")
+    return not (linear and model.device.type == "cpu" and impl in ("auto", "cpu"))
+
+
+def _check_memory(model: Transformer, batch: Batch, dense: bool) -> None:
+    """Refuse an instance whose forward pass would not fit into MEMORY."""
+    columns = batch.tokens.shape[1]
+    needed = 4 * columns * (8 * model.config.width + 2 * model.config.hidden)
+    if dense:
+        last_only = model.config.blocks.count("attention") == 1
+        queries = columns - batch.start if last_only else columns
+        needed += 4 * 4 * model.config.heads * queries * columns
+    if needed > MEMORY:
+        raise ValueError(
+            f"verifying an instance of {columns} tokens needs about {needed / 2**30:.0f} GiB, the "
+            f"limit is {MEMORY / 2**30:.0f}: without one windowed attention block the model cannot "
+            "be streamed; verify shorter operands"
+        )
