@@ -137,12 +137,36 @@ class Attention(nn.Module):
             n_BTC = self.norm(source)
             query = self.query(n_BTC[:, first:end])
             key, value = self.key(n_BTC), self.value(n_BTC)
+        return self.attend(query, key, value, query_ids[..., first:end], key_ids, first, impl)
+
+    def attend(
+        self,
+        query_BQC: Tensor,
+        key_BTC: Tensor,
+        value_BTC: Tensor,
+        query_ids: Tensor,
+        key_ids: Tensor,
+        first: int,
+        impl: str = "auto",
+    ) -> Tensor:
+        """The block's attention over projected columns, which a decoder may have cached.
+
+        Args:
+            query_BQC: projected queries of the columns first .. first + Q - 1.
+            key_BTC, value_BTC: projected keys and values.
+            query_ids, key_ids: int32 [B or 1, L, Q] and [B or 1, L, T].
+            first: column of the first query among the keys.
+            impl: see `arithtf.attention`.
+
+        Returns:
+            [B, Q, C].
+        """
         mixed_BHQD = attention(
-            self._split(query),
-            self._split(key),
-            self._split(value),
+            self._split(query_BQC),
+            self._split(key_BTC),
+            self._split(value_BTC),
             mechanism=self.mechanism(),
-            query_ids=query_ids[..., first:end],
+            query_ids=query_ids,
             key_ids=key_ids,
             head_levels=self.encoding.levels_of_heads(self.heads),
             windows=self.encoding.windows,

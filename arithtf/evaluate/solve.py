@@ -1,0 +1,195 @@
+"""Problems as text in, answers as text out. The answer is the model's own greedy decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf.evaluate.decode import MemoDecoder, greedy
+from arithtf.evaluate.groups import groups, longest
+from arithtf.evaluate.local import is_local
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe
+from arithtf.tasks import Operands
+
+Bytes = npt.NDArray[np.uint8]
+
+ERROR = "error"
+"""What a line gets that has no answer."""
+
+PENDING = 1 << 22
+"""Characters of problems read before they are solved."""
+
+MANY = 1 << 14
+"""Characters from which it pays to ask for every context beforehand."""
+
+COLUMNS = 1 << 16
+"""Columns decoded together where a cache of keys and values is kept for each."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's answer to one line, or why there is none.
+
+    Args:
+        text: an ordinary number, most significant digit first; None if there is none.
+        error: what is wrong with the line, or with the model's answer.
+    """
+
+    text: str | None
+    error: str | None = None
+
+    def __str__(self) -> str:
+        return ERROR if self.text is None else self.text
+
+
+class Solver:
+    """Solves problems written as text with a trained model.
+
+    Args:
+        model: the model.
+        recipe: the recipe it was trained by: how a problem is written down for it.
+        impl: implementation of attention, see `arithtf.attention`.
+
+    Raises:
+        ValueError: a weight is NaN or infinite.
+    """
+
+    def __init__(self, model: Transformer, recipe: Recipe, *, impl: str = "auto") -> None:
+        for name, weight in model.state_dict().items():
+            if not bool(weight.isfinite().all()):
+                raise ValueError(
+                    f"expected finite weights, got NaN or infinity in {name}; train the model again"
+                )
+        self.model, self.task, self.coupling, self.impl = model, recipe.task, recipe.coupling, impl
+        self._memo: MemoDecoder | None = None
+        if is_local(model):
+            self._memo = MemoDecoder(model, self.task, self.coupling, impl=impl)
+        self._prefilled = False
+
+    def solve(self, lines: Iterable[str | bytes]) -> list[Answer]:
+        """Answers of all lines, in order.
+
+        Args:
+            lines: problems as a person writes them, such as "123+45"; bytes are UTF-8.
+        """
+        return list(self.answers(lines))
+
+    def answers(self, lines: Iterable[str | bytes]) -> Iterator[Answer]:
+        """Answers while lines come in, in bounded memory (see `solve`)."""
+        problems: list[tuple[Bytes, ...] | Answer] = []
+        pending = 0
+        for line in lines:
+            problems.append(self._parse(line))
+            pending += len(line) + 1
+            if pending >= PENDING:
+                yield from self._answer(problems)
+                problems, pending = [], 0
+        yield from self._answer(problems)
+
+    def solve_stream(
+        self, source: Iterable[bytes], output: IO[bytes], errors: IO[str], *, name: str = "line"
+    ) -> bool:
+        """Solve a file: one problem a line, one answer a line, `error` where there is none.
+
+        Args:
+            source: a binary file, or its lines. Line ends may be LF or CRLF, the last may be
+                missing, and a byte order mark at the beginning is skipped.
+            output: gets one line for each.
+            errors: gets a message with the line's number for each `error`.
+            name: what the messages call a line.
+
+        Returns:
+            Every line has an answer.
+        """
+        solved = True
+        for number, answer in enumerate(self.answers(_lines(source)), start=1):
+            output.write(f"{answer}\n".encode())
+            if answer.text is None:
+                solved = False
+                errors.write(f"{name} {number}: {answer.error}\n")
+        output.flush()
+        return solved
+
+    def decode(self, operands: Operands) -> list[Bytes]:
+        """Answer tokens of problems, each as long as its operands allow an answer to be.
+
+        Args:
+            operands: B problems.
+
+        Returns:
+            B arrays, least significant digit first; EOS included where the model writes it.
+        """
+        answers: list[Bytes] = [np.zeros(0, np.uint8)] * len(operands)
+        if self._memo is not None and not self._prefilled and operands.digits.size >= MANY:
+            self._prefilled = True
+            self._memo.prefill()
+        room = _answer_columns(operands)
+        for chosen in groups(operands) if self._memo else groups(operands, COLUMNS):
+            part = operands if len(operands) == 1 else operands.select(chosen)
+            batch = self.task.layout(self.coupling, part, solved=False)
+            if self._memo is not None:
+                tokens = self._memo.decode(batch)
+            else:
+                eos = self.task.vocabulary.eos
+                tokens = greedy(self.model, batch, eos=eos, impl=self.impl)
+            for row, i in enumerate(chosen):
+                # What a shorter problem wrote beyond its own columns is not part of its answer:
+                # answers must not depend on the company a problem is solved in.
+                answers[i] = tokens[row, : room[i]]
+        return answers
+
+    def _parse(self, line: str | bytes) -> tuple[Bytes, ...] | Answer:
+        try:
+            text = line.decode("utf-8") if isinstance(line, bytes) else line
+            return self.task.parse(text)
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            return Answer(None, f"byte {error.start + 1} (0x{byte:02x}) is not UTF-8 text")
+        except ValueError as error:
+            return Answer(None, str(error))
+
+    def _answer(self, problems: list[tuple[Bytes, ...] | Answer]) -> Iterator[Answer]:
+        good = [problem for problem in problems if not isinstance(problem, Answer)]
+        decoded = iter(self._decode(good))
+        for problem in problems:
+            yield problem if isinstance(problem, Answer) else next(decoded)
+
+    def _decode(self, problems: list[tuple[Bytes, ...]]) -> list[Answer]:
+        if not problems:
+            return []
+        operands = Operands.from_digits(problems, arity=self.task.arity)
+        try:
+            return [self._render(tokens) for tokens in self.decode(operands)]
+        except ValueError as error:
+            # The model has a limit of its own, such as the table of a learned embedding.
+            if len(problems) == 1:
+                return [Answer(None, f"the model cannot read the problem: {error}")]
+            half = len(problems) // 2
+            return self._decode(problems[:half]) + self._decode(problems[half:])
+
+    def _render(self, tokens: Bytes) -> Answer:
+        vocabulary = self.task.vocabulary
+        if not (tokens == vocabulary.eos).any():
+            return Answer(
+                None, f"the model's answer does not end within the {tokens.size} tokens it may have"
+            )
+        try:
+            return Answer(self.task.render(tokens))
+        except ValueError as error:
+            return Answer(None, f"the model's answer is not a number: {error}")
+
+
+def _answer_columns(operands: Operands) -> npt.NDArray[np.int64]:
+    """Answer columns each problem would have alone: a digit more than its longest operand, EOS."""
+    return longest(operands) + 2
+
+
+def _lines(source: Iterable[bytes]) -> Iterator[bytes]:
+    for number, line in enumerate(source):
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        yield line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
