@@ -125,7 +125,7 @@ class _CachedDecoder:
         return self._logits(x)
 
     def _embed(self, tokens: Tensor, first: int) -> Tensor:
-        x = self.model.embedding(tokens.int())
+        x: Tensor = self.model.embedding(tokens.int())
         if self.model.positions is not None:
             x = x + self.model.positions(self.key_ids[..., first : first + tokens.shape[1]])
         return x
@@ -136,12 +136,12 @@ class _CachedDecoder:
         end = first + x.shape[1]
         self.keys[i][:, first:end] = block.key(normed)
         self.values[i][:, first:end] = block.value(normed)
-        return block.query(normed)
+        query: Tensor = block.query(normed)
+        return query
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.model.unembedding(self.model.norm(x[:, -1]))
         return logits
-
 
 
 class _Reach:

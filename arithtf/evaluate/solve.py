@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -23,6 +24,9 @@ ERROR = "error"
 
 PENDING = 1 << 22
 """Characters of problems read before they are solved."""
+
+READ = 1 << 20
+"""Bytes read at a time."""
 
 MANY = 1 << 14
 """Characters from which it pays to ask for every context beforehand."""
@@ -91,28 +95,29 @@ class Solver:
                 problems, pending = [], 0
         yield from self._answer(problems)
 
-    def solve_stream(
-        self, source: Iterable[bytes], output: IO[bytes], errors: IO[str], *, name: str = "line"
-    ) -> bool:
+    def solve_stream(self, source: IO[bytes], output: IO[bytes], errors: IO[str]) -> bool:
         """Solve a file: one problem a line, one answer a line, `error` where there is none.
 
+        Lines are answered as they arrive, in bounded memory.
+
         Args:
-            source: a binary file, or its lines. Line ends may be LF or CRLF, the last may be
-                missing, and a byte order mark at the beginning is skipped.
+            source: a binary stream. Line ends may be LF or CRLF, the last may be missing, and a
+                byte order mark at the beginning is skipped.
             output: gets one line for each.
             errors: gets a message with the line's number for each `error`.
-            name: what the messages call a line.
 
         Returns:
             Every line has an answer.
         """
-        solved = True
-        for number, answer in enumerate(self.answers(_lines(source)), start=1):
-            output.write(f"{answer}\n".encode())
-            if answer.text is None:
-                solved = False
-                errors.write(f"{name} {number}: {answer.error}\n")
-        output.flush()
+        solved, number = True, 0
+        for lines in _arriving(source):
+            for answer in self.answers(lines):
+                number += 1
+                output.write(f"{answer}\n".encode())
+                if answer.text is None:
+                    solved = False
+                    errors.write(f"line {number}: {answer.error}\n")
+            output.flush()
         return solved
 
     def decode(self, operands: Operands) -> list[Bytes]:
@@ -189,7 +194,29 @@ def _answer_columns(operands: Operands) -> npt.NDArray[np.int64]:
     return longest(operands) + 2
 
 
-def _lines(source: Iterable[bytes]) -> Iterator[bytes]:
-    for number, line in enumerate(source):
-        line = line.removesuffix(b"\n").removesuffix(b"\r")
-        yield line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
+def _arriving(source: IO[bytes]) -> Iterator[list[bytes]]:
+    """Lines without their ends: as many at a time as have arrived, so that nobody is kept waiting.
+
+    Args:
+        source: a binary stream; one with `read1` gives what it has and does not wait for more.
+    """
+    read = getattr(source, "read1", source.read)
+    rest = bytearray()
+    begun = False
+    while data := read(READ):
+        rest += data
+        end = rest.rfind(b"\n", len(rest) - len(data))
+        if end < 0:
+            continue
+        lines = bytes(rest[:end]).split(b"\n")
+        del rest[: end + 1]
+        yield _trimmed(lines, begun)
+        begun = True
+    if rest:
+        yield _trimmed([bytes(rest)], begun)
+
+
+def _trimmed(lines: list[bytes], begun: bool) -> list[bytes]:
+    if not begun:
+        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+    return [line.removesuffix(b"\r") for line in lines]

@@ -186,11 +186,13 @@ def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job
 
 def _inputs(batch: Batch, job: _Job, reach: _Reach | None) -> tuple[list[npt.NDArray[Any]], int]:
     """Tokens, query ids and key ids of a pass, and the column of its first query."""
-    ids = [x if len(x) == 1 else x[job.rows] for x in (batch.query_ids, batch.key_ids)]
-    arrays = [batch.tokens[job.rows], *ids]
+    query_ids, key_ids = (
+        x if len(x) == 1 else x[job.rows] for x in (batch.query_ids, batch.key_ids)
+    )
+    arrays: list[npt.NDArray[Any]] = [batch.tokens[job.rows], query_ids, key_ids]
     if not job.chunked or reach is None:
         return arrays, job.columns.start
-    earlier = reach.seen_by(ids[0][0, :, job.columns], job.columns.start)
+    earlier = reach.seen_by(query_ids[0, :, job.columns], job.columns.start)
     return [np.concatenate((x[..., earlier], x[..., job.columns]), -1) for x in arrays], len(
         earlier
     )
