@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arithtf.recipes import addition
+from arithtf.recipes import addition, encodings
 from arithtf.recipes.recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**addition.RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {**addition.RECIPES, **encodings.RECIPES}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
@@ -11,7 +10,8 @@ from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Addition, Coupling, couplings
 
 
-def _recipe(name: str, task: Addition, coupling: Coupling, encoding: Encoding) -> Recipe:
+def build(name: str, task: Addition, coupling: Coupling, encoding: Encoding) -> Recipe:
+    """A recipe with the default sizes and schedule."""
     model = ModelConfig(
         vocabulary=task.vocabulary.size, levels=len(coupling.levels), encoding=encoding
     )
@@ -27,21 +27,21 @@ def addition() -> Recipe:
     """
     task = Addition()
     encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
-    return _recipe("addition", task, couplings.operand_columns(task), encoding)
+    return build("addition", task, couplings.operand_columns(task), encoding)
 
 
 def addition_padded() -> Recipe:
     """The same in the zero-padded format of the literature."""
     task = Addition(format="padded")
     encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
-    return _recipe("addition-padded", task, couplings.operand_columns(task), encoding)
+    return build("addition-padded", task, couplings.operand_columns(task), encoding)
 
 
 def addition_symmetric() -> Recipe:
     """Addition with the symmetric window |difference| <= 1: the next column is seen as well."""
     task = Addition()
     encoding = Encoding(mechanism="table", windows=(1,), reach=1, sinks=1)
-    return _recipe("addition-symmetric", task, couplings.columns(task), encoding)
+    return build("addition-symmetric", task, couplings.columns(task), encoding)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {

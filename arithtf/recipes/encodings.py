@@ -1,0 +1,73 @@
+"""The encodings of the literature on addition: same task, data, model and steps for all.
+
+They show what the window of the main recipe buys. Sizes and steps are the main recipe's, not the
+papers', so figures are comparable with each other and not with those published. A token without an
+id is seen by no head: in a single attention block this hides the operator and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from arithtf.encodings import Encoding
+from arithtf.recipes.addition import addition, build
+from arithtf.recipes.recipe import Recipe
+from arithtf.tasks import Addition, Coupling, couplings
+
+POSITIONS = 256  # ids a learned or randomized encoding can use: sums of about 100 digits
+
+
+def _rows(task: Addition) -> dict[str, tuple[Coupling, Encoding]]:
+    index, columns = couplings.index(task), couplings.columns(task)
+    coupled = couplings.position_coupling(task, POSITIONS, longest=10)
+
+    def dense(mechanism: str, **more: int) -> Encoding:
+        return Encoding(mechanism=mechanism, sinks=1, max_position=POSITIONS, **more)
+
+    return {
+        "nope": (index, dense("none")),
+        "learned": (index, dense("learned")),
+        "sinusoidal": (index, dense("sinusoidal")),
+        "randomized": (couplings.randomized(task, POSITIONS), dense("learned")),
+        "position-coupling": (coupled, dense("learned")),
+        "rotary": (index, dense("rotary")),
+        "coupled-rotary": (coupled, dense("rotary")),
+        "alibi": (index, dense("alibi")),
+        "kerple": (index, dense("kerple-log")),
+        "t5": (index, dense("t5")),
+        "fire": (index, dense("fire")),
+        "shaw": (index, dense("shaw")),
+        "disentangled": (index, dense("disentangled")),
+        "coupled-bias": (columns, dense("table", reach=16)),
+        "sliding-window": (index, Encoding(mechanism="table", windows=(16,), reach=16, sinks=1)),
+    }
+
+
+def _recipe(name: str) -> Callable[[], Recipe]:
+    def make() -> Recipe:
+        task = Addition()
+        return build(f"addition-{name}", task, *_rows(task)[name])
+
+    return make
+
+
+def abacus() -> Recipe:
+    """Abacus (arXiv 2405.17399): operands least significant digit first, as the paper has them."""
+    task = Addition(reverse_operands=True)
+    encoding = Encoding(mechanism="learned", sinks=1, max_position=POSITIONS)
+    return build("addition-abacus", task, couplings.abacus(task, 100), encoding)
+
+
+def cyclic() -> Recipe:
+    """Ids modulo 64 with the main recipe's window: columns 64 apart are confused beyond 63 digits."""
+    main = addition()
+    task = Addition()
+    return replace(main, name="addition-cyclic", coupling=couplings.cyclic(task, 64))
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    **{f"addition-{name}": _recipe(name) for name in _rows(Addition())},
+    "addition-abacus": abacus,
+    "addition-cyclic": cyclic,
+}
