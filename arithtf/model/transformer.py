@@ -228,8 +228,9 @@ class Transformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
         for module in self.modules():
-            if hasattr(module, "initialise"):
-                module.initialise(generator)
+            initialise = getattr(module, "initialise", None)
+            if callable(initialise):
+                initialise(generator)
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""Recipes that train addition: the main one, and the encodings of the literature on the same data."""
+"""Recipes that train addition on coupled ids with a window: the main one and its variants."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def _rows(task: Addition) -> dict[str, tuple[Coupling, Encoding]]:
     index, columns = couplings.index(task), couplings.columns(task)
     coupled = couplings.position_coupling(task, POSITIONS, longest=10)
 
-    def dense(mechanism: str, **more: int) -> Encoding:
-        return Encoding(mechanism=mechanism, sinks=1, max_position=POSITIONS, **more)
+    def dense(mechanism: str) -> Encoding:
+        return Encoding(mechanism=mechanism, sinks=1, max_position=POSITIONS)
 
     return {
         "nope": (index, dense("none")),
@@ -39,7 +39,7 @@ def _rows(task: Addition) -> dict[str, tuple[Coupling, Encoding]]:
         "fire": (index, dense("fire")),
         "shaw": (index, dense("shaw")),
         "disentangled": (index, dense("disentangled")),
-        "coupled-bias": (columns, dense("table", reach=16)),
+        "coupled-bias": (columns, dense("table")),
         "sliding-window": (index, Encoding(mechanism="table", windows=(16,), reach=16, sinks=1)),
     }
 
@@ -60,7 +60,7 @@ def abacus() -> Recipe:
 
 
 def cyclic() -> Recipe:
-    """Ids modulo 64 with the main recipe's window: columns 64 apart are confused beyond 63 digits."""
+    """The main window on ids modulo 64: beyond 63 digits, columns 64 apart are confused."""
     main = addition()
     task = Addition()
     return replace(main, name="addition-cyclic", coupling=couplings.cyclic(task, 64))
