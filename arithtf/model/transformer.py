@@ -211,6 +211,11 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
+        with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from it
+            self._build(config)
+        self._initialise(seed)
+
+    def _build(self, config: ModelConfig) -> None:
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.positions = build_position_embedding(config.encoding, config.levels, config.width)
         self.blocks = nn.ModuleList(
@@ -218,7 +223,6 @@ class Transformer(nn.Module):
         )
         self.norm = nn.RMSNorm(config.width, eps=NORM_EPS)
         self.unembedding = nn.Linear(config.width, config.vocabulary, bias=False)
-        self._initialise(seed)
 
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
