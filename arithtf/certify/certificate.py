@@ -81,7 +81,7 @@ class Certificate:
             be decided, and `reason` says why.
         reason: why not certified; empty if it is.
         task, coupling, model: the plain forms, as in a run's config.json.
-        weights: SHA-256 of the weights (`arithtf.runs.weights_hash`).
+        weights: SHA-256 of the weights (`arithtf.runs.weights_hash`); empty if they have none.
         dtype: the arithmetic that the bound is for.
         implementations: attention implementations that were run on every context.
         contexts: number of contexts.
@@ -92,7 +92,7 @@ class Certificate:
         lower: smallest margin minus its rounding bound; certified means it is positive.
         bound: largest rounding bound of a margin.
         ratio: smallest quotient of margin and bound.
-        deviation: largest |float32 logit - float64 logit| seen, as a share of its bound.
+        deviation: largest |float32 - float64| of a logit or margin, as a share of its bound.
         worst: the context of the smallest margin.
         histogram: {"edges": n + 1 margins, "counts": n}.
         tour: the cross-check on real instances; None if nothing was run.

@@ -58,12 +58,14 @@ class ContextBounds(NamedTuple):
         error: float64 [N, V]; no conforming float32 logit is further from the exact one.
         margin: float64 [N], logit of the right token minus the best other.
         lower: float64 [N]; every conforming float32 computation keeps at least this margin.
+        upper: float64 [N]; and at most this one.
     """
 
     logits: Tensor
     error: Tensor
     margin: Tensor
     lower: Tensor
+    upper: Tensor
 
 
 class _Scores(NamedTuple):
@@ -90,7 +92,7 @@ def context_bounds(
     parts = [evaluation.bounds(i, min(i + chunk, count)) for i in range(0, count, chunk)]
     if not parts:
         empty = torch.empty(0, model.config.vocabulary, dtype=torch.float64)
-        return ContextBounds(empty, empty, empty[:, 0], empty[:, 0])
+        return ContextBounds(empty, empty, empty[:, 0], empty[:, 0], empty[:, 0])
     return ContextBounds(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -202,8 +204,8 @@ class _Evaluation:
         target = torch.from_numpy(self.contexts.target[first:end].astype(np.int64))
         mixed = linear(self._attend(query, *self._columns(first, end)), self.out)
         x = add(self.stream_VC.rows(query), mixed)
-        logits, margin, lower = self.tail.margins(x, target)
-        return ContextBounds(logits.value, logits.error, margin, lower)
+        logits, margin, lower, upper = self.tail.margins(x, target)
+        return ContextBounds(logits.value, logits.error, margin, lower, upper)
 
     def _attend(self, query: Tensor, relation: Tensor, token: Tensor, filled: Tensor) -> Bounded:
         """Mixed values [N, C] of queries [N] over columns [N, W]."""
@@ -238,7 +240,8 @@ class _Evaluation:
         elif isinstance(scale, Tensor):
             factor = exact(scale)[:, None, None]
         else:
-            factor = torch.tensor((self.config.width // self.config.heads) ** -0.5).double()
+            dim = self.config.width // self.config.heads
+            factor = torch.tensor(dim**-0.5, dtype=torch.float64)
         size = factor.abs() * (raw.value.abs() + raw.error) + bias.abs()
         # A bias rounds once itself (ALiBi's product), scale and sums once each.
         error = (1 + extra) * factor.abs() * raw.error + (gamma(5) + extra) * size

@@ -103,24 +103,22 @@ class Tail:
         normed = rms_norm(x, self.gain)
         return linear(normed, self.unembedding), steps, normed
 
-    def margins(self, x: Bounded, target: Tensor) -> tuple[Bounded, Tensor, Tensor]:
-        """Logits of streams [N, C]; margins of the targets and rigorous lower bounds [N]."""
+    def margins(self, x: Bounded, target: Tensor) -> tuple[Bounded, Tensor, Tensor, Tensor]:
+        """Logits of streams [N, C]; margins of the targets, lower and upper bounds of them [N]."""
         logits, steps, normed = self.forward(x)
         right = target[:, None]
-        gap = logits.value.gather(1, right) - logits.value
+        gap = (logits.value.gather(1, right) - logits.value).scatter(1, right, math.inf)
+        error = (logits.error.gather(1, right) + logits.error) * SLACK
+        margin = gap.amin(1)
         # A token can only decide the minimum if its forward bound does not rule it out.
-        lower = (gap - (logits.error.gather(1, right) + logits.error) * SLACK).scatter(
-            1, right, math.inf
-        )
-        margin = gap.scatter(1, right, math.inf).amin(1)
-        row, other = torch.nonzero(~(lower >= margin[:, None]), as_tuple=True)
-        size = max(1, 2**22 // max(self.gain.shape[0], 1))
+        row, other = torch.nonzero(~(gap - error >= margin[:, None]), as_tuple=True)
+        size = max(1, 2**22 // len(self.gain))
         for i in range(0, len(row), size):
-            part = slice(i, i + size)
-            bound = self._backward(row[part], target, other[part], logits, steps, normed, x)
-            better = gap[row[part], other[part]] - bound * SLACK
-            lower[row[part], other[part]] = torch.maximum(lower[row[part], other[part]], better)
-        return logits, margin, lower.amin(1)
+            at = row[i : i + size], other[i : i + size]
+            bound = self._backward(at[0], target, at[1], logits, steps, normed, x) * SLACK
+            error[at] = torch.minimum(error[at], bound)
+        error = error.scatter(1, right, 0.0)
+        return logits, margin, (gap - error).amin(1), (gap + error).amin(1)
 
     def _backward(
         self,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 ABSENT = -1
 ENDED, MAY_END, GOES_ON = 0, 1, 2  # GOES_ON: its last digit was 0, which cannot be the leading one
-MOST_ROWS = 40_000_000
+MOST_ROWS = 12_000_000
 
 
 class NotDerivable(ValueError):
@@ -43,11 +43,26 @@ class Derived:
     bos: int
 
 
-def columns_coupling(reverse: bool) -> list[dict[str, Any]]:
-    """The tables of the coupling by columns: a digit's id is its significance."""
-    operand = {"left": 1} if reverse else {"right": 1}
-    answer = {"answer": {"left": 1}}
-    return [{"key": {"a": operand, "b": operand, **answer}, "query": answer}]
+def _answers_seen(task: dict[str, Any], coupling: dict[str, Any]) -> bool:
+    """Whether a query by columns sees the digits already written, too.
+
+    Raises:
+        NotDerivable: the coupling is not by columns: a digit's id is its significance.
+    """
+    operand = {"left": 1} if task["reverse_operands"] else {"right": 1}
+    answer = {"left": 1}
+    if len(coupling["levels"]) == 1:
+        level = coupling["levels"][0]
+        plain = not level.get("period") and not level.get("randomized")
+        if plain and level["query"] == {"answer": answer}:
+            if level["key"] == {"a": operand, "b": operand}:
+                return False
+            if level["key"] == {"a": operand, "b": operand, "answer": answer}:
+                return True
+    raise NotDerivable(
+        f"coupling {coupling['name']!r} is not by columns, and the contexts of addition are "
+        "derived independently for that alone"
+    )
 
 
 def derive_addition(
@@ -57,21 +72,13 @@ def derive_addition(
 
     Args:
         task: {"base", "format", "reverse_operands"}.
-        coupling: tables; only those of the coupling by columns have a derivation here.
+        coupling: tables; only those by columns have a derivation here.
         windows: [[back, ahead]].
 
     Raises:
         NotDerivable: another coupling, or too many contexts.
     """
-    tables = [{side: level[side] for side in ("key", "query")} for level in coupling["levels"]]
-    plain = all(
-        not level.get("period") and not level.get("randomized") for level in coupling["levels"]
-    )
-    if tables != columns_coupling(task["reverse_operands"]) or not plain:
-        raise NotDerivable(
-            f"coupling {coupling['name']!r} is not the coupling by columns, for which alone the "
-            "contexts of addition are derived independently"
-        )
+    answers_seen = _answers_seen(task, coupling)
     base, (back, ahead) = task["base"], windows[0]
     past = max(back, 1)
     adder = _Adder(base, task["format"] == "padded")
@@ -80,11 +87,13 @@ def derive_addition(
     rows.append(adder.run(-past, ahead, False))
     eos, equals = base + 2, base + 3
     offsets = range(-past, ahead + 1)
-    query = np.concatenate([r["answer", -1] if ("answer", -1) in r else _full(r, equals)
-                            for r in rows])  # fmt: skip
+    query = np.concatenate(
+        [r["answer", -1] if ("answer", -1) in r else _full(r, equals) for r in rows]
+    )
     target = np.concatenate([r["target", 0] for r in rows])
-    names = [(kind, d) for d in offsets if d >= -back
-             for kind in ("low", "high", "answer") if kind != "answer" or d < 0]  # fmt: skip
+    names = [("low", d) for d in offsets] + [("high", d) for d in offsets]
+    names += [("answer", d) for d in offsets if d < 0 and answers_seen]
+    names = sorted((name for name in names if name[1] >= -back), key=lambda name: name[1])
     columns = [np.concatenate([r.get(name, _full(r, ABSENT)) for r in rows]) for name in names]
     target = np.where(target == ABSENT, eos, target)
     slots = np.stack(columns, 1) if columns else np.empty((len(query), 0), np.int64)

@@ -133,3 +133,72 @@ def naive():
         layout=layout, contexts=contexts, context_at=context_at, as_set=as_set, aligned=aligned,
         place=place, level=level, coupling=coupling, Batch=Batch, NO_ID=NO_ID, IGNORE=IGNORE,
     )  # fmt: skip
+
+
+def fit(model, task, contexts, steps=500):
+    """Fit a model to all contexts at once: a correct model in a second or two."""
+    import torch
+
+    from arithtf.model import local_inputs
+
+    inputs = local_inputs(
+        contexts,
+        levels=model.config.levels,
+        sinks=model.config.encoding.sinks,
+        bos=task.vocabulary.bos,
+        pad=task.vocabulary.pad,
+    )
+    target = torch.from_numpy(contexts.target.astype(np.int64))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, betas=(0.9, 0.95))
+    last = inputs[0].shape[1] - 1
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (step + 1) / 20, 2 - 2 * step / steps)
+        logits = model(*inputs, start=last, stop=last + 1, impl="reference")[:, 0]
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(logits, target).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return model.eval()
+
+
+def tiny_recipe(base=3, width=48, **changes):
+    """Addition by coupled columns with a tiny model."""
+    from arithtf.encodings import Encoding
+    from arithtf.model import ModelConfig
+    from arithtf.recipes import Recipe
+    from arithtf.tasks import Addition, couplings
+
+    task = Addition(base=base, format=changes.pop("format", "natural"))
+    blocks = changes.pop("blocks", ("attention", "mlp"))
+    values = dict(mechanism="table", windows=((1, 0),), reach=1, sinks=1) | changes
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size, levels=1, width=width, heads=4, hidden=2 * width,
+        blocks=blocks, encoding=Encoding(**values),
+    )  # fmt: skip
+    return Recipe(name="tiny", task=task, coupling=couplings.columns(task), model=model)
+
+
+def write_run(path, recipe, model):
+    """A run directory that holds a recipe and weights."""
+    from arithtf.runs import save_weights, write_json
+
+    path.mkdir()
+    write_json(path / "config.json", recipe.to_dict())
+    save_weights(path / "model.safetensors", model)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A correct model of sums in base 3, its recipe and its run directory."""
+    from arithtf.certify import check_task
+    from arithtf.model import Transformer
+
+    recipe = tiny_recipe()
+    found = check_task(recipe.task, recipe.coupling, recipe.model.encoding.windows)
+    model = fit(Transformer(recipe.model, seed=1), recipe.task, found.contexts)
+    run = write_run(tmp_path_factory.mktemp("certify") / "run", recipe, model)
+    return SimpleNamespace(
+        recipe=recipe, task=recipe.task, coupling=recipe.coupling, model=model, run=run,
+        contexts=found.contexts, operands=found.operands, make=tiny_recipe, write=write_run,
+    )  # fmt: skip

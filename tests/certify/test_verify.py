@@ -1,0 +1,235 @@
+"""The second path: its enumeration against all small sums and the cover, and what it catches."""
+
+import copy
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_certificate
+from arithtf.certify.verify import hash_contexts
+from arithtf.certify.verify_addition import ABSENT, NotDerivable, derive_addition
+from arithtf.tasks import Addition, couplings
+
+WINDOWS = [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
+
+
+def derive(task, coupling, window):
+    return derive_addition(task.to_dict(), coupling.to_dict(), [list(window)])
+
+
+def as_set(derived):
+    """{(query, entries, target)}."""
+    rows = set()
+    for query, target, slots in zip(derived.query, derived.target, derived.slots, strict=True):
+        seen = sorted(
+            (0, int(d), int(t))
+            for d, t in zip(derived.differences, slots, strict=True)
+            if t != ABSENT
+        )
+        rows.add((int(query), tuple(seen), int(target)))
+    return rows
+
+
+def occurring(naive, base, padded, window, longest, answers):
+    """Contexts of all sums of at most `longest` digits, from the definition."""
+    place = naive.place
+    key = {"a": place(right=1), "b": place(right=1)} | (
+        {"answer": place(left=1)} if answers else {}
+    )
+    tables = naive.coupling(naive.level("column", key, {"answer": place(left=1)}))
+    problems = [(a, b) for a in range(base**longest) for b in range(a + 1)]
+    batch = naive.layout(problems, tables, base=base, padded=padded)
+    found = naive.contexts(batch, [window])
+    return {(q, seen, t) for (q, seen), places in found.items() for _, _, t in places}
+
+
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(
+    ("base", "longest", "window"),
+    [(2, 5, (1, 0)), (2, 6, (1, 1)), (2, 6, (2, 0)), (3, 4, (1, 0)), (2, 5, (0, 0))],
+)
+def test_derived_contexts_are_those_that_occur(naive, base, longest, window, padded, answers):
+    """Long enough sums show every context of so small a window, and none but the derived."""
+    task = Addition(base=base, format="padded" if padded else "natural")
+    coupling = couplings.columns(task) if answers else couplings.operand_columns(task)
+    derived = as_set(derive(task, coupling, window))
+    assert derived == occurring(naive, base, padded, window, longest, answers)
+
+
+@pytest.mark.parametrize("name", ["columns", "operand_columns"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("form", ["natural", "padded"])
+@pytest.mark.parametrize(
+    ("base", "window"),
+    [(b, w) for b in (2, 3) for w in WINDOWS] + [(4, (1, 1)), (10, (1, 0)), (16, (1, 0))],
+)
+def test_derived_and_covered_contexts_are_the_same(base, window, form, reverse, name):
+    task = Addition(base=base, format=form, reverse_operands=reverse)
+    coupling = getattr(couplings, name)(task)
+    contexts, conflicts = enumerate_contexts(task, coupling, [window])
+    derived = derive(task, coupling, window)
+    assert not conflicts
+    assert len(derived.query) == len(contexts.target)
+    assert hash_contexts(derived) == contexts_hash(contexts)
+
+
+def test_hash_tells_sets_apart():
+    task = Addition(base=3)
+    derived = derive(task, couplings.columns(task), (1, 0))
+    whole = hash_contexts(derived)
+    for i in range(0, len(derived.query), 10):
+        kept = np.arange(len(derived.query)) != i
+        part = copy.copy(derived)
+        for name in ("query", "target", "slots"):
+            object.__setattr__(part, name, getattr(derived, name)[kept])
+        assert hash_contexts(part) != whole
+
+
+def test_other_couplings_have_no_derivation():
+    task = Addition()
+    for coupling in (couplings.index(task), couplings.cyclic(task, 5)):
+        with pytest.raises(NotDerivable, match="columns"):
+            derive(task, coupling, (1, 0))
+    with pytest.raises(NotDerivable, match="narrower"):
+        derive(Addition(base=128), couplings.columns(task), (1, 0))
+
+
+@pytest.fixture(scope="module")
+def pair(tiny, tmp_path_factory):
+    """A run directory with its certificate."""
+    path = tmp_path_factory.mktemp("verify") / "certificate.json"
+    certify(tiny.run).save(path)
+    return path, tiny.run
+
+
+def test_right_certificate_is_valid(tiny, pair):
+    result = verify_certificate(*pair)
+    assert result.valid
+    assert result.problems == ()
+    assert result.contexts == len(tiny.contexts.target)
+    assert abs(result.margin - json.loads(pair[0].read_text())["margin"]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (dict(mechanism="none"), ""),
+        (dict(mechanism="shaw"), ""),
+        (dict(mechanism="alibi"), ""),
+        (dict(logit_scale="head"), ""),
+        (dict(sinks=0), ""),
+        (dict(blocks=("mlp", "attention", "mlp", "mlp")), ""),
+        (dict(format="padded"), ""),
+        (dict(mechanism="t5"), "no independent evaluation"),
+        (dict(logit_scale="log"), "no independent evaluation"),
+    ],
+)
+def test_margins_agree_for_every_kind_of_model(tiny, tmp_path, changes, reason):
+    """Untrained models are wrong, but both paths must find the same smallest margin."""
+    from arithtf.model import Transformer
+
+    recipe = tiny.make(width=16, **changes)
+    model = Transformer(recipe.model, seed=3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.manual_seed(0)) * 0.1)
+    run = tiny.write(tmp_path / "run", recipe, model)
+    claim = certify(run, tour=False)
+    data = claim.to_dict() | {"verdict": "certified"}
+    path = write(tmp_path / "c.json", data)
+    result = verify_certificate(path, run)
+    assert not result.valid
+    if reason:
+        assert any(reason in problem for problem in result.problems)
+    else:
+        assert any("errs in" in problem for problem in result.problems)
+        assert result.margin == pytest.approx(claim.margin, abs=1e-9)
+
+
+def write(path, data):
+    """A forged certificate: edited, and its digest made to fit."""
+    rest = {key: value for key, value in data.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    path.write_text(json.dumps({**rest, "digest": hashlib.sha256(text.encode()).hexdigest()}))
+    return path
+
+
+FORGERIES = {
+    "verdict": lambda c: c.update(verdict="wrong"),
+    "format": lambda c: c.update(format=2),
+    "weights": lambda c: c.update(weights=c["weights"][::-1]),
+    "task": lambda c: c["task"].update(base=10),
+    "coupling": lambda c: c["coupling"].update(name="other"),
+    "model": lambda c: c["model"].update(width=64),
+    "fewer contexts": lambda c: c.update(contexts=c["contexts"] - 1),
+    "more contexts": lambda c: c.update(contexts=c["contexts"] + 1),
+    "other contexts": lambda c: c.update(contexts_hash="0" * 64),
+    "wrong": lambda c: c.update(wrong=1),
+    "margin too large": lambda c: c.update(margin=c["margin"] + 0.002),
+    "margin too small": lambda c: c.update(margin=c["margin"] - 0.002, lower=0.001),
+    "margin not a number": lambda c: c.update(margin=float("nan")),
+    "margin text": lambda c: c.update(margin="3"),
+    "margin missing": lambda c: c.pop("margin"),
+    "lower negative": lambda c: c.update(lower=-0.1),
+    "lower above margin": lambda c: c.update(lower=c["margin"] + 1),
+    "lower below bound": lambda c: c.update(lower=c["margin"] - c["bound"] - 0.1),
+    "bound of nothing": lambda c: c.update(bound=0.0, lower=c["margin"]),
+    "bound below rounding": lambda c: c.update(bound=1e-9, lower=c["margin"]),
+    "dtype": lambda c: c.update(dtype="bfloat16"),
+    "no implementation": lambda c: c.update(implementations=[]),
+    "tour with mistakes": lambda c: c["tour"].update(wrong=1),
+    "tour without contexts": lambda c: c["tour"].update(covered=c["contexts"] - 1),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forged_certificate_is_caught(pair, tmp_path, name):
+    data = json.loads(pair[0].read_text())
+    FORGERIES[name](data)
+    assert not verify_certificate(write(tmp_path / "c.json", data), pair[1]).valid
+
+
+def test_edit_without_a_new_digest_is_caught(pair, tmp_path):
+    data = json.loads(pair[0].read_text())
+    for key in sorted(set(data) - {"digest"}):
+        edited = {**data, key: 7}
+        (tmp_path / "c.json").write_text(json.dumps(edited))
+        assert not verify_certificate(tmp_path / "c.json", pair[1]).valid, key
+
+
+def test_cut_off_file_is_caught(pair, tmp_path):
+    text = pair[0].read_text()
+    for length in range(0, len(text.rstrip()) - 1, 97):
+        (tmp_path / "c.json").write_text(text[:length])
+        assert not verify_certificate(tmp_path / "c.json", pair[1]).valid, length
+
+
+def test_changed_weights_are_caught(tiny, pair, tmp_path):
+    generator = np.random.default_rng(8)
+    names = [name for name, _ in tiny.model.named_parameters()]
+    for i in range(30):
+        model = copy.deepcopy(tiny.model)
+        flat = model.get_parameter(names[i % len(names)]).data.view(-1)
+        at = int(generator.integers(len(flat)))
+        flat[at] = torch.nextafter(flat[at], torch.tensor(9.0))
+        run = tiny.write(tmp_path / f"run{i}", tiny.recipe, model)
+        problems = verify_certificate(pair[0], run).problems
+        assert any("hash" in problem for problem in problems), names[i % len(names)]
+
+
+def test_other_run_and_missing_files_are_caught(tiny, pair, tmp_path):
+    run = tiny.write(tmp_path / "run", tiny.make(windows=((1, 1),)), tiny.model)
+    assert any("model" in p for p in verify_certificate(pair[0], run).problems)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert not verify_certificate(pair[0], empty).valid
+    assert not verify_certificate(tmp_path / "nothing.json", pair[1]).valid
+    shutil.copy(run / "config.json", empty)
+    assert not verify_certificate(pair[0], empty).valid
+    (empty / "model.safetensors").write_bytes(b"no weights")
+    assert not verify_certificate(pair[0], empty).valid
