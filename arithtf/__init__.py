@@ -1,3 +1,57 @@
-"""arithtf: train small transformers on short arithmetic, prove them exact at every length."""
+"""arithtf: train small transformers on short arithmetic, prove them exact at every length.
+
+    import arithtf
+
+    run = arithtf.load("runs/addition")   # -> LoadedRun
+    run.solve(["123+45"])                 # -> ["168"], by the model's own greedy decoding
+    run.logits(tokens, query_ids)         # -> next-token logits
+    run.model, run.recipe
+
+    arithtf.train(recipe, "runs/mine")    # recipes: arithtf.recipes.get_recipe(name)
+    arithtf.certify(run.model, ...)
+    arithtf.attention(query, key, value, ...)
+    arithtf.tasks, arithtf.encodings
+
+`train`, `certify` and `attention` are modules that can be called: the function of that name inside.
+All of it is imported when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arithtf import encodings, evaluate, recipes, tasks
+    from arithtf.attention import attention
+    from arithtf.certify import certify
+    from arithtf.evaluate import LoadedRun, load
+    from arithtf.train import train
 
 __version__ = "0.1.0"
+
+_ROOMS = ("attention", "certify", "encodings", "evaluate", "recipes", "tasks", "train")
+_FROM_EVALUATE = ("LoadedRun", "load")
+
+__all__ = [
+    "LoadedRun",
+    "__version__",
+    "attention",
+    "certify",
+    "encodings",
+    "evaluate",
+    "load",
+    "recipes",
+    "tasks",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"arithtf.{name}")
+    if name in _FROM_EVALUATE:
+        return getattr(importlib.import_module("arithtf.evaluate"), name)
+    raise AttributeError(f"module 'arithtf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

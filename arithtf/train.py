@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from arithtf.callable import make_callable
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import (
@@ -301,3 +302,5 @@ def facts() -> dict[str, Any]:
         "machine": platform.machine(),
         "gpu": gpu,
     }
+
+make_callable(__name__)

@@ -20,6 +20,7 @@ from arithtf.attention.mechanisms import (
     NoMechanism,
     Rotary,
 )
+from arithtf.callable import make_callable
 
 __all__ = [
     "NONE",
@@ -41,3 +42,5 @@ __all__ = [
     "explain",
     "normalise_window",
 ]
+
+make_callable(__name__)

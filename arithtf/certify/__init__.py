@@ -1,5 +1,6 @@
 """Certificates: exactness at every operand length, from every local context that can occur."""
 
+from arithtf.callable import make_callable
 from arithtf.certify.certificate import (
     Certificate,
     CertificateError,
@@ -55,3 +56,5 @@ __all__ = [
     "tour",
     "verify_certificate",
 ]
+
+make_callable(__name__)

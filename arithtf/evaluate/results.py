@@ -1,0 +1,73 @@
+"""Rows of eval.jsonl: what was evaluated, how it went, and which grade of evidence it is.
+
+| key | content |
+|---|---|
+| suite | "sampled", "carry", "ladder", "grid" or "tour" |
+| kind | how the problems were made |
+| grade | "sampled" (random problems) or "stressed" (adversarial suites up to a stated length) |
+| length, left, right | digits of the longest, the first, the second operand; null where they vary |
+| chain, place | the longest run of columns that carry, and its first column; null where they vary |
+| count, exact | problems, and how many of them were exactly right |
+| tokens, wrong_tokens | answer tokens (EOS included), and how many were not the argmax |
+| first_wrong | the lowest place in an answer that was wrong; null if none was |
+| margin | the smallest margin; null if it is not finite |
+| seconds | of layout and verification |
+| weights | hash of the weights |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from arithtf.evaluate.verify import Verdict
+from arithtf.runs import append_line
+
+Row = dict[str, Any]
+
+
+def result_row(
+    suite: str,
+    kind: str,
+    verdict: Verdict,
+    *,
+    length: int,
+    seconds: float,
+    weights: str,
+    **facts: Any,
+) -> Row:
+    """One row from the verdict on some problems; see the module's table.
+
+    Args:
+        suite, kind, length, seconds, weights: as in the table.
+        verdict: of the row's problems.
+        facts: further keys, or those of the table that are not null.
+    """
+    wrong = verdict.first_wrong[~verdict.exact]
+    margin = float(verdict.margin.min())
+    return {
+        "suite": suite,
+        "kind": kind,
+        "grade": "sampled" if suite == "sampled" else "stressed",
+        "length": length,
+        "left": None,
+        "right": None,
+        "chain": None,
+        "place": None,
+        "count": len(verdict),
+        "exact": int(verdict.exact.sum()),
+        "tokens": int(verdict.tokens.sum()),
+        "wrong_tokens": int(verdict.wrong.sum()),
+        "first_wrong": int(wrong.min()) if wrong.size else None,
+        "margin": margin if math.isfinite(margin) else None,
+        "seconds": round(seconds, 6),
+        "weights": weights,
+    } | facts
+
+
+def record(run: Path, rows: Iterable[Row]) -> None:
+    """Append rows to a run's eval.jsonl."""
+    for row in rows:
+        append_line(run / "eval.jsonl", row)

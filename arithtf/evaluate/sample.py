@@ -1,0 +1,87 @@
+"""Sampled evidence: random problems of the test split, with intervals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from arithtf.evaluate.groups import TOKENS
+from arithtf.evaluate.results import Row, result_row
+from arithtf.evaluate.statistics import wilson
+from arithtf.evaluate.verify import Verdict, verify
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe
+from arithtf.runs import weights_hash
+
+
+def evaluate(
+    model: Transformer,
+    recipe: Recipe,
+    *,
+    lengths: Sequence[int] = (10, 100, 1000),
+    count: int = 1000,
+    seed: int = 0,
+    progress: Callable[[Row], None] | None = None,
+) -> list[Row]:
+    """Exact match and per-digit accuracy on uniform problems that training never drew.
+
+    Args:
+        model: the model.
+        recipe: the recipe it was trained by.
+        lengths: digits of both operands, one row each.
+        count: problems a length, drawn independently.
+        seed: of the problems.
+        progress: called with each row.
+
+    Returns:
+        Rows (see `results`) with `accuracy` (share of right answer tokens) and the 95 % Wilson
+        intervals exact_low, exact_high, accuracy_low, accuracy_high. Tokens of one answer are not
+        independent, so theirs is a description and not a bound.
+
+    Raises:
+        ValueError: no length, a length or count below 1, or a model that cannot take the length.
+    """
+    if not lengths or min(lengths) < 1 or count < 1:
+        raise ValueError(f"expected lengths >= 1 and count >= 1, got {tuple(lengths)} and {count}")
+    weights = weights_hash(model)
+    rows = []
+    for length in lengths:
+        began = time.perf_counter()
+        verdict = Verdict.join(list(_verdicts(model, recipe, length, count, seed)))
+        row = result_row(
+            "sampled",
+            "uniform",
+            verdict,
+            length=length,
+            left=length,
+            right=length,
+            seconds=time.perf_counter() - began,
+            weights=weights,
+            split="test",
+            seed=seed,
+        )
+        right = row["tokens"] - row["wrong_tokens"]
+        row["accuracy"] = right / row["tokens"]
+        row["exact_low"], row["exact_high"] = wilson(row["exact"], row["count"])
+        row["accuracy_low"], row["accuracy_high"] = wilson(right, row["tokens"])
+        rows.append(row)
+        if progress is not None:
+            progress(row)
+    return rows
+
+
+def _verdicts(
+    model: Transformer, recipe: Recipe, length: int, count: int, seed: int
+) -> Iterator[Verdict]:
+    """Verdicts on `count` problems, a bounded number of tokens at a time."""
+    at_once = min(count, max(1, TOKENS // (3 * length)))
+    for step, first in enumerate(range(0, count, at_once)):
+        batch = recipe.task.batch(
+            recipe.coupling,
+            seed=seed,
+            split="test",
+            step=step,
+            lengths=(length, length),
+            size=min(at_once, count - first),
+        )
+        yield verify(model, batch)
