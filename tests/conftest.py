@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from arithtf.recipes import get_recipe
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe, get_recipe
+from arithtf.runs import load_model
 from arithtf.train import train
 
 
@@ -14,3 +16,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "addition"
     train(get_recipe("addition"), run, device="cpu")
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(trained_run: Path) -> tuple[Transformer, Recipe]:
+    """Model and recipe of `trained_run`. Copy the model to change it."""
+    return load_model(trained_run)

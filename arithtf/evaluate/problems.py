@@ -17,6 +17,9 @@ KINDS = (
     "alternating", "lopsided", "uniform",
 )  # fmt: skip
 
+SHORTEST = {"kill": 3}
+"""Digits that a kind needs at least, if more than one."""
+
 SMALL = 20
 """Lengths of the grid's full square."""
 
@@ -70,6 +73,8 @@ def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
         )
         yield Chained("chain", operands, size, place)
     for kind in KINDS:
+        if length < SHORTEST.get(kind, 1):
+            continue
         operands = _draw(task, kind, length, seed)
         yield Chained(
             kind, operands, *max(carry_run(task, operands, i) for i in range(len(operands)))

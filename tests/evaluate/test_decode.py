@@ -1,0 +1,118 @@
+"""Cached and memoised decoding write what recomputing everything for every token writes."""
+
+import numpy as np
+import pytest
+
+from arithtf.encodings import Encoding
+from arithtf.evaluate import MemoDecoder, greedy, is_local, is_windowed
+from arithtf.model import ModelConfig, Transformer
+from arithtf.tasks import Addition, Coupling, Operands, couplings
+
+TASK = Addition()
+EOS = TASK.vocabulary.eos
+OPERANDS = Operands.from_ints([(123, 45), (9, 9), (0, 0), (99_999, 1), (7, 12_345_678)])
+TWO = ("attention", "mlp", "attention", "mlp")
+
+
+def one_level(mechanism, window, coupling, blocks=("attention", "mlp"), sinks=0):
+    encoding = Encoding(mechanism=mechanism, windows=(window,), sinks=sinks, max_position=100)
+    return coupling, encoding, blocks
+
+
+CASES = {
+    "none": one_level("none", None, couplings.index(TASK)),
+    "learned": one_level("learned", None, couplings.position_coupling(TASK, 60), TWO),
+    "sinusoidal": one_level("sinusoidal", None, couplings.index(TASK), TWO),
+    "randomized": one_level("learned", None, couplings.randomized(TASK, 90), TWO),
+    "rotary": one_level("rotary", None, couplings.index(TASK), TWO, sinks=1),
+    "alibi": one_level("alibi", None, couplings.index(TASK), TWO),
+    "t5": one_level("t5", None, couplings.columns(TASK), ("mlp", "attention")),
+    "fire": one_level("fire", None, couplings.index(TASK), TWO),
+    "shaw window": one_level("shaw", (2, 1), couplings.columns(TASK), TWO, sinks=1),
+    "table window": one_level("table", (1, 0), couplings.columns(TASK), sinks=1),
+    "rotary window": one_level("rotary", 3, couplings.index(TASK), TWO, sinks=2),
+    "cyclic window": one_level("table", 1, couplings.cyclic(TASK, 4), TWO),
+    "learned window": one_level("learned", 2, couplings.index(TASK), TWO),
+    "two levels": (
+        Coupling("two", (couplings.columns(TASK).levels[0], couplings.index(TASK).levels[0])),
+        Encoding(mechanism="table", windows=((1, 0), (2, 0)), sinks=1),
+        TWO,
+    ),
+    "one window of two": (
+        Coupling("two", (couplings.columns(TASK).levels[0], couplings.index(TASK).levels[0])),
+        Encoding(mechanism="table", windows=((1, 0), None)),
+        TWO,
+    ),
+    "log scale": (
+        couplings.columns(TASK),
+        Encoding(mechanism="table", windows=(1,), sinks=1, logit_scale="log"),
+        TWO,
+    ),
+}
+
+
+def make(case, seed):
+    coupling, encoding, blocks = CASES[case]
+    config = ModelConfig(
+        vocabulary=TASK.vocabulary.size, levels=len(coupling.levels), width=32, hidden=48,
+        blocks=blocks, encoding=encoding,
+    )  # fmt: skip
+    return Transformer(config, seed=seed).eval(), coupling
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_cache_changes_nothing(tools, case, seed):
+    model, coupling = make(case, seed)
+    batch = TASK.layout(coupling, OPERANDS, solved=False)
+    before = batch.tokens.copy()
+    np.testing.assert_array_equal(greedy(model, batch, eos=EOS), tools.recompute(model, batch, EOS))
+    np.testing.assert_array_equal(batch.tokens, before)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_local_models_decode_by_table(tools, case):
+    model, coupling = make(case, 3)
+    if not is_local(model):
+        with pytest.raises(ValueError, match="local contexts"):
+            MemoDecoder(model, TASK, coupling)
+        return
+    batch = TASK.layout(coupling, OPERANDS, solved=False)
+    decoder = MemoDecoder(model, TASK, coupling)
+    expected = tools.recompute(model, batch, EOS)
+    for _ in range(2):  # the second time from a full table
+        np.testing.assert_array_equal(decoder.decode(batch), expected)
+
+
+def test_what_is_local_and_what_is_windowed():
+    local = {case for case in CASES if is_local(make(case, 0)[0])}
+    windowed = {case for case in CASES if is_windowed(make(case, 0)[0])}
+    assert local == windowed == {"table window"}
+    encoding = Encoding(mechanism="fire", windows=(1,))
+    fire = Transformer(ModelConfig(vocabulary=15, encoding=encoding))
+    assert is_windowed(fire)
+    assert not is_local(fire)
+
+
+@pytest.mark.parametrize("name", ["trained", "damaged", "broken", "random"])
+@pytest.mark.parametrize("prefill", [False, True])
+def test_the_table_writes_what_greedy_decoding_writes(trained, models, tools, name, prefill):
+    model, recipe = models[name], trained[1]
+    operands = recipe.task.operands(seed=2, split="all", step=0, lengths=(1, 30), size=60)
+    batch = recipe.task.layout(recipe.coupling, operands, solved=False)
+    decoder = MemoDecoder(model, recipe.task, recipe.coupling)
+    if prefill:
+        assert decoder.prefill() == len(decoder.table) > 1000
+    expected = tools.recompute(model, batch, EOS)
+    np.testing.assert_array_equal(decoder.decode(batch), expected)
+    np.testing.assert_array_equal(greedy(model, batch, eos=EOS), expected)
+
+
+def test_a_full_ripple_of_many_digits(trained):
+    model, recipe = trained
+    n = 30_000
+    batch = recipe.task.layout(
+        recipe.coupling, Operands.from_digits([(np.full(n, 9), np.ones(1))]), solved=False
+    )
+    written = MemoDecoder(model, recipe.task, recipe.coupling).decode(batch)[0]
+    assert written.tolist() == [0] * n + [1, EOS]
