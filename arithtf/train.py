@@ -7,6 +7,7 @@ So a run that was killed at any moment and resumed ends in the same bytes as one
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -247,7 +248,10 @@ class _Loop:
             "model": self.model.state_dict(),
             "optimizer": optimizer,
         }
-        write_atomic(run / "state.pt", lambda file: torch.save(state, file))
+        # By way of memory: torch.save answers a full disk with a RuntimeError about its archive.
+        data = io.BytesIO()
+        torch.save(state, data)
+        write_atomic(run / "state.pt", lambda file: file.write(data.getbuffer()))
         write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
 
     def _restore(self, run: Path) -> None:
