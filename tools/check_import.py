@@ -1,0 +1,41 @@
+"""Check an installed arithtf; run it from an empty folder with the environment's Python.
+
+    python check_import.py [--in-place]
+
+An in-place build has no package map, so `arithtf.kernels` is not part of it.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def main() -> None:
+    """Import it, use the core once, look at the package map."""
+    in_place = "--in-place" in sys.argv[1:]
+    arithtf = importlib.import_module("arithtf")
+    tasks = importlib.import_module("arithtf.tasks")
+    task = tasks.Addition()
+    batch = task.batch(
+        tasks.couplings.columns(task), seed=0, split="train", step=1, lengths=(1, 3), size=2
+    )
+    if batch.tokens.shape != (2, 14) or batch.tokens.dtype != np.uint8:
+        raise SystemExit(f"expected uint8 tokens [2, 14], got {batch.tokens.shape}")
+    if not Path(arithtf.__file__).with_name("py.typed").is_file():
+        raise SystemExit("py.typed is not installed")
+    if importlib.util.find_spec("kernels") is not None:
+        raise SystemExit("kernels/ is importable under its own name; it would shadow a package")
+    if not in_place:
+        importlib.import_module("arithtf.kernels")
+        found = importlib.metadata.version("arithtf")
+        if found != arithtf.__version__:
+            raise SystemExit(f"metadata say {found}, the package {arithtf.__version__}")
+    print(f"  {arithtf.__file__}")
+
+
+if __name__ == "__main__":
+    main()
