@@ -248,11 +248,12 @@ class _Loop:
             "model": self.model.state_dict(),
             "optimizer": optimizer,
         }
+        # First, so that a state never lacks its timing: a kill after the last state ends the run.
+        write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
         # By way of memory: torch.save answers a full disk with a RuntimeError about its archive.
         data = io.BytesIO()
         torch.save(state, data)
         write_atomic(run / "state.pt", lambda file: file.write(data.getbuffer()))
-        write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
 
     def _restore(self, run: Path) -> None:
         """Load the last checkpoint."""
