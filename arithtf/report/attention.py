@@ -1,0 +1,166 @@
+"""Attention weights of a real problem in coupled coordinates: (id difference, part, token)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from arithtf.attention import attention
+from arithtf.model import Transformer
+from arithtf.model.transformer import Attention
+from arithtf.tasks import NO_ID, Batch, Coupling, Operands, Task
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that keys are drawn at.
+
+    Args:
+        name: which part of the instance.
+        difference: key id minus query id; None for a sink.
+    """
+
+    name: str
+    difference: int | None
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """Weights of one attention block on one problem.
+
+    Args:
+        problem: as text, with its answer.
+        slots: S places, sinks first, then by difference and part.
+        written: the Q tokens that are written, as text.
+        weights: float64 [H, Q, S]; a query's weights sum to 1.
+        tokens: [Q][S] the key's token as text, "" where there is none.
+        level: [H] name of the level each head reads.
+    """
+
+    problem: str
+    slots: tuple[Slot, ...]
+    written: tuple[str, ...]
+    weights: npt.NDArray[np.float64]
+    tokens: tuple[tuple[str, ...], ...]
+    level: tuple[str, ...]
+
+
+def attention_weights(model: Transformer, batch: Batch) -> Tensor:
+    """Weights of the first attention block over all key columns, [B, H, Q, T].
+
+    Attention is linear in its values: with one-hot values its output is its weights. So they come
+    from the public operator itself, whatever the mechanism.
+
+    Args:
+        model: a transformer whose first block is attention.
+        batch: instances; queries are the columns start .. T - 2.
+
+    Raises:
+        ValueError: the model's first block is not attention, or it adds positions to embeddings.
+    """
+    block = model.blocks[0]
+    if not isinstance(block, Attention) or model.positions is not None:
+        raise ValueError("weights are drawn for models whose first block is attention on tokens")
+    encoding, heads = model.config.encoding, model.config.heads
+    tokens = torch.from_numpy(batch.tokens).long().to(model.device)
+    normed = block.norm(model.embedding(tokens))
+    first, end = batch.start, tokens.shape[1] - 1
+    query, key = (
+        part.unflatten(-1, (heads, -1)).transpose(1, 2)
+        for part in (block.query(normed[:, first:end]), block.key(normed))
+    )
+    query_ids, key_ids = (torch.from_numpy(x) for x in (batch.query_ids, batch.key_ids))
+    dim, parts = key.shape[-1], []
+    for column in range(0, key.shape[2], dim):
+        one_hot = torch.zeros_like(key)
+        for i in range(min(dim, key.shape[2] - column)):
+            one_hot[:, :, column + i, i] = 1.0
+        seen = attention(
+            query,
+            key,
+            one_hot,
+            mechanism=block.mechanism(),
+            query_ids=query_ids[..., first:end].to(model.device),
+            key_ids=key_ids.to(model.device),
+            head_levels=encoding.levels_of_heads(heads),
+            windows=encoding.windows,
+            sinks=encoding.sinks,
+            query_start=first,
+            scale=block.mechanism.scale(),
+            impl="reference",
+        )
+        parts.append(seen)
+    return torch.cat(parts, -1)[..., : key.shape[2]]
+
+
+@torch.no_grad()
+def coupled_attention(
+    model: Transformer, task: Task, coupling: Coupling, operands: Operands
+) -> Coupled:
+    """Weights of one problem, sorted by what a key is to the query.
+
+    Args:
+        model, task, coupling: of a run.
+        operands: one problem.
+
+    Raises:
+        ValueError: see `attention_weights`; weights that do not sum to 1.
+    """
+    batch = task.layout(coupling, operands)
+    weights = attention_weights(model, batch)[0].double().cpu().numpy()
+    answer = np.flatnonzero(batch.targets[0, batch.start : -1] < task.vocabulary.size)
+    weights = weights[:, answer]
+    sums = weights.sum(-1)
+    if np.abs(sums - 1).max() > 1e-5:
+        raise ValueError(f"attention weights must sum to 1, got {sums.min()} to {sums.max()}")
+    levels = model.config.encoding.levels_of_heads(model.config.heads)
+    parts = _parts(task, batch)
+    places: dict[tuple[int, int, int], Slot] = {}
+    filled: list[tuple[int, int, tuple[int, int, int], int]] = []  # head, query, place, column
+    for head, row, column in zip(*np.nonzero(weights), strict=True):
+        level, query = levels[head], batch.start + answer[row]
+        key_id = int(batch.key_ids[0, level, column])
+        query_id = int(batch.query_ids[0, level, query])
+        number, name = parts[column]
+        if NO_ID in (key_id, query_id) or column < model.config.encoding.sinks:
+            place, slot = (-1, 0, number), Slot(name, None)
+        else:
+            place = (1, key_id - query_id, number)
+            slot = Slot(name, key_id - query_id)
+        places[place] = slot
+        filled.append((int(head), int(row), place, int(column)))
+    order = sorted(places)
+    drawn = np.zeros((len(weights), len(answer), len(order)))
+    tokens = [["" for _ in order] for _ in answer]
+    for head, row, place, column in filled:
+        drawn[head, row, order.index(place)] += weights[head, row, column]
+        tokens[row][order.index(place)] = task.vocabulary.token_text(int(batch.tokens[0, column]))
+    text = task.vocabulary.token_text
+    return Coupled(
+        problem=task.problem(operands, 0),
+        slots=tuple(places[place] for place in order),
+        written=tuple(text(int(batch.targets[0, batch.start + i])) for i in answer),
+        weights=drawn,
+        tokens=tuple(tuple(row) for row in tokens),
+        level=tuple(coupling.levels[level].name for level in levels),
+    )
+
+
+def _parts(task: Task, batch: Batch) -> list[tuple[int, str]]:
+    """Number and name of the segment of every column.
+
+    A segment is a run of digits or a single other token, so the tokens show where each begins.
+    """
+    vocabulary, parts, number, inside = task.vocabulary, [], -1, False
+    for token in batch.tokens[0].tolist():
+        digit = token < vocabulary.base
+        if token != vocabulary.pad and not (digit and inside):
+            number += 1
+        inside = digit
+        last = min(max(number, 0), len(task.segments) - 1)
+        parts.append((last, task.segments[last]))
+    return parts

@@ -1,0 +1,236 @@
+"""Build the page: one HTML file without anything from outside, the same bytes for the same run."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from arithtf.commands.console import percent
+from arithtf.model import Transformer
+from arithtf.report.evidence import Evidence, read_evidence
+from arithtf.runs import RunError, load_model, write_atomic
+
+EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
+
+
+def write_report(run: str | os.PathLike[str]) -> Path:
+    """Write RUN/report.html.
+
+    Args:
+        run: a run directory; what was not made yet is named on the page.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: `run` is not a run directory, or matplotlib or jinja2 is missing.
+        OSError: the file cannot be written.
+    """
+    path = Path(run) / "report.html"
+    page = build_page(run).encode()
+    write_atomic(path, lambda file: file.write(page))
+    return path
+
+
+def build_page(run: str | os.PathLike[str]) -> str:
+    """The page as text.
+
+    Args:
+        run: a run directory.
+
+    Raises:
+        RunError: `run` is not a run directory, or matplotlib or jinja2 is missing.
+    """
+    try:
+        jinja2 = import_module("jinja2")
+        figures = import_module("arithtf.report.figures")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("jinja2", "matplotlib"):
+            raise
+        raise RunError(EXTRA) from None
+    model: Transformer | None = None
+    if (Path(run) / "model.safetensors").exists():
+        model, _ = load_model(Path(run))
+    evidence = read_evidence(Path(run), model)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page: str = environment.get_template("page.html").render(
+        title=f"arithtf report: {evidence.shown}",
+        name=f"recipe {evidence.recipe.name}, run {evidence.shown}",
+        verdict=verdict(evidence),
+        tiles=tiles(evidence, model),
+        figures=figures.draw_all(evidence, model),
+        contexts=figures.contexts_shown(evidence.certificate),
+        results=results(evidence),
+        facts=facts(evidence, model),
+        commands=commands(evidence),
+    )
+    return page
+
+
+def verdict(evidence: Evidence) -> dict[str, str]:
+    """The headline: what may be claimed about this run, and why."""
+    certificate, task = evidence.certificate, evidence.recipe.task.name
+    low, high = evidence.recipe.lengths
+    trained = f"Trained on operands of {low} to {high} digits only."
+    if evidence.failures:
+        against = certificate is not None and certificate["verdict"] == "certified"
+        return {
+            "kind": "bad", "mark": "✗", "text": "NOT EXACT",
+            "claim": f"This model is not exact at {task}",
+            "because": f"{trained} {evidence.failures:,} of the problems it was given came out "
+            "wrong; see below where."
+            + (" Its certificate says otherwise: one of the two is a defect." if against else ""),
+        }  # fmt: skip
+    if certificate is None:
+        return {
+            "kind": "open", "mark": "○", "text": "NOT CERTIFIED YET",
+            "claim": f"A model that learns {task}, not certified",
+            "because": f"{trained} {evidence.open_reason}",
+        }  # fmt: skip
+    if not evidence.certified:
+        return {
+            "kind": "bad", "mark": "✗",
+            "text": "NOT CERTIFIED" if certificate["verdict"] == "refused" else "WRONG",
+            "claim": f"No proof that this model is exact at {task}",
+            "because": f"{trained} {_sentence(certificate['reason'])}",
+        }  # fmt: skip
+    because = (
+        f"{trained} Each answer token depends on one of {certificate['contexts']:,} local "
+        "contexts, whatever the length of the operands. The model was run on every one of them "
+        f"and is right on all, by at least {certificate['lower']:.3g} logits after any rounding."
+    )
+    if certificate["tour"]:
+        because += (
+            f" {certificate['tour']['instances']:,} real problems that contain all of these "
+            "contexts came out right as well."
+        )
+    return {
+        "kind": "good", "mark": "✓", "text": "CERTIFIED",
+        "claim": f"{task.capitalize()}, exact at every operand length", "because": because,
+    }  # fmt: skip
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
+
+
+def tiles(evidence: Evidence, model: Transformer | None) -> list[dict[str, str]]:
+    """The numbers of the header, each with its grade."""
+    low, high = evidence.recipe.lengths
+    found = [{"value": f"{low} to {high} digits", "what": "trained on", "grade": ""}]
+    if evidence.certified and evidence.certificate is not None:
+        found.append({"value": "every length", "what": "exact", "grade": "certified"})
+    farthest = max((p.length for p in evidence.points if p.grade == "stressed"), default=0)
+    if farthest and not evidence.failures:
+        found.append({"value": f"{farthest:,} digits", "what": "no error up to",
+                      "grade": "stressed"})  # fmt: skip
+    if evidence.certificate and evidence.certificate["margin"] is not None:
+        margin = evidence.certificate["margin"]
+        found.append({"value": f"{margin:.3g} logits", "what": "smallest margin",
+                      "grade": "certified" if evidence.certified else ""})  # fmt: skip
+    if model is not None:
+        found.append({"value": f"{model.num_parameters():,}", "what": "parameters", "grade": ""})
+    if "seconds" in evidence.timing:
+        found.append({"value": f"{evidence.timing['seconds']:.0f} s", "what": "of training",
+                      "grade": ""})  # fmt: skip
+    return found
+
+
+def results(evidence: Evidence) -> list[dict[str, str]]:
+    """Every result as a row of the table that ends the page's evidence."""
+    rows = []
+    for point in evidence.points:
+        ladder = point.grade == "stressed"
+        interval = "" if ladder else f" [{percent(point.low)}, {percent(point.high)}]"
+        rows.append({
+            "what": f"{'ladder' if ladder else 'random problems'}, {point.length:,} digits",
+            "value": f"{percent(point.share)}{interval} exact", "grade": point.grade,
+            "detail": f"{point.right:,} of {point.count:,}",
+        })  # fmt: skip
+    for suite, cells in (("carry", evidence.carry), ("grid", evidence.grid)):
+        if cells:
+            right, count = sum(c.right for c in cells), sum(c.count for c in cells)
+            rows.append({
+                "what": f"{suite}, up to {evidence.digits(suite):,} digits",
+                "value": f"{percent(right / count)} exact", "grade": "stressed",
+                "detail": f"{right:,} of {count:,}",
+            })  # fmt: skip
+    for tour in evidence.tours:
+        rows.append({
+            "what": f"tour of all local contexts, up to {tour['length']:,} digits",
+            "value": f"{percent(tour['exact'] / tour['count'])} exact", "grade": "stressed",
+            "detail": f"{tour['exact']:,} of {tour['count']:,} problems, with {tour['covered']:,} "
+            f"of {tour['contexts']:,} contexts",
+        })  # fmt: skip
+    certificate = evidence.certificate
+    if certificate is not None and evidence.certified:
+        contexts = f"{certificate['contexts']:,}"
+        rows.append({
+            "what": "every length", "value": "exact", "grade": "certified",
+            "detail": f"{contexts} of {contexts} local contexts",
+        })  # fmt: skip
+    return rows
+
+
+def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]]:
+    """What a reader needs to judge or repeat the run."""
+    recipe, timing, certificate = evidence.recipe, evidence.timing, evidence.certificate
+    config, encoding = recipe.model, recipe.model.encoding
+    task = ", ".join(f"{name} {value}" for name, value in recipe.task.to_dict().items())
+    windows = ", ".join(str(window or "none") for window in encoding.windows)
+    rows = [
+        ("recipe", f"{recipe.name}, seed {recipe.seed}"),
+        ("task", task),
+        ("coupling", f"{recipe.coupling.name}; levels: "
+         f"{', '.join(level.name for level in recipe.coupling.levels)}"),
+        ("encoding", f"mechanism {encoding.mechanism}; windows (back, ahead) {windows}; "
+         f"sinks {encoding.sinks}"),
+        ("model", f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
+         f"hidden {config.hidden}"),
+        ("training", f"{recipe.steps:,} steps of {recipe.batch} problems, AdamW, peak learning "
+         f"rate {recipe.learning_rate:g}"),
+    ]  # fmt: skip
+    if model is not None:
+        rows.insert(5, ("parameters", f"{model.num_parameters():,}"))
+        rows.append(("weights", f"SHA-256 {evidence.weights}"))
+    if timing:
+        rows.append(("training time", f"{timing['seconds']:.1f} s on {timing['threads']} "
+                     f"thread(s), {timing['gpu'] or timing['machine']}"))  # fmt: skip
+        rows.append(("versions", f"PyTorch {timing['torch']}, Python {timing['python']}"))
+    if certificate is not None:
+        rows += _certificate_facts(certificate)
+    return rows
+
+
+def _certificate_facts(certificate: Any) -> list[tuple[str, str]]:
+    rows = [("certificate", f"{certificate['verdict']}, made in {certificate['seconds']:.1f} s")]
+    if certificate["contexts"]:
+        ran = ", ".join(certificate["implementations"])
+        rows.append(("", f"{certificate['contexts']:,} contexts, {certificate['dtype']}, attention "
+                     f"by {ran}"))  # fmt: skip
+        rows.append(("contexts", f"SHA-256 {certificate['contexts_hash']}"))
+    versions = certificate["versions"] or {}
+    rows.append(("made with", ", ".join(f"{name} {text}" for name, text in versions.items())))
+    return rows
+
+
+def commands(evidence: Evidence) -> list[str]:
+    """The commands that make this run and its report again."""
+    run = evidence.shown
+    return [
+        evidence.train_command,
+        f"arithtf certify {run}",
+        f"arithtf verify-certificate {run}/certificate.json {run}",
+        f"arithtf evaluate {run}",
+        f"arithtf stress {run}",
+        f"arithtf report {run}",
+    ]

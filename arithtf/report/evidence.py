@@ -1,0 +1,235 @@
+"""What a run's files say, as numbers for the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from arithtf.certify import Certificate, CertificateError
+from arithtf.evaluate import wilson
+from arithtf.model import Transformer
+from arithtf.recipes import RECIPES, Recipe
+from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Exact match at one length.
+
+    Args:
+        length: digits of the longer operand.
+        grade: "sampled" or "stressed".
+        share: of problems exactly right.
+        low, high: 95 % Wilson interval of a sampled share; the share itself if stressed.
+        right, count: problems.
+    """
+
+    length: int
+    grade: str
+    share: float
+    low: float
+    high: float
+    right: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Exact match at a pair of numbers."""
+
+    x: int
+    y: int
+    right: int
+    count: int
+
+    @property
+    def share(self) -> float:
+        """Of problems exactly right."""
+        return self.right / self.count
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All evidence of a run; what was not made yet is empty or None.
+
+    Args:
+        run: the directory.
+        recipe: what was trained.
+        weights: hash of the weights; empty before there are any.
+        metrics: rows of metrics.jsonl.
+        timing: seconds, threads and versions of the training.
+        certificate: of these very weights.
+        open_reason: why there is no certificate.
+        rows: evaluations of these very weights; without repetitions.
+    """
+
+    run: Path
+    recipe: Recipe
+    weights: str = ""
+    metrics: Sequence[Row] = ()
+    timing: Row = field(default_factory=dict)
+    certificate: Row | None = None
+    open_reason: str = ""
+    rows: Sequence[Row] = ()
+
+    @property
+    def shown(self) -> str:
+        """The run's path as commands take it."""
+        return str(self.run)
+
+    @property
+    def certified(self) -> bool:
+        """The certificate says so, and no problem speaks against it."""
+        return (
+            self.certificate is not None
+            and self.certificate["verdict"] == "certified"
+            and self.failures == 0
+        )
+
+    @property
+    def failures(self) -> int:
+        """Problems that came out wrong."""
+        return sum(row["count"] - row["exact"] for row in self.rows)
+
+    @property
+    def grades(self) -> tuple[str, ...]:
+        """The grades of evidence that the run has."""
+        found = {row["grade"] for row in self.rows} | ({"certified"} if self.certified else set())
+        return tuple(grade for grade in ("sampled", "stressed", "certified") if grade in found)
+
+    @property
+    def train_command(self) -> str:
+        """The command that trains this run."""
+        recipe = self.recipe
+        parts = [f"arithtf train {recipe.name} --out {self.shown}"]
+        usual = RECIPES[recipe.name]() if recipe.name in RECIPES else None
+        if usual is not None and usual.seed != recipe.seed:
+            parts.append(f"--seed {recipe.seed}")
+        if usual is not None and usual.steps != recipe.steps:
+            parts.append(f"--steps {recipe.steps}")
+        return " ".join(parts)
+
+    @property
+    def points(self) -> list[Point]:
+        """Exact match by length: sampled lengths, and the ladder's."""
+        return [
+            *_points(self._suite("sampled"), "sampled"),
+            *_points(self._suite("ladder"), "stressed"),
+        ]
+
+    @property
+    def carry(self) -> list[Cell]:
+        """Exact match by first column and length of the longest carry chain, both in bins."""
+        return _cells(
+            (_bin(row["place"]), _bin(row["chain"]), row)
+            for row in self._suite("carry")
+            if row["chain"] is not None
+        )
+
+    @property
+    def grid(self) -> list[Cell]:
+        """Exact match by the lengths of both operands."""
+        return _cells((row["left"], row["right"], row) for row in self._suite("grid"))
+
+    @property
+    def tours(self) -> list[Row]:
+        """Problems that contain every local context."""
+        return self._suite("tour")
+
+    def problems(self, suite: str) -> int:
+        """Problems of a suite."""
+        return sum(row["count"] for row in self._suite(suite))
+
+    def digits(self, suite: str) -> int:
+        """Digits of a suite's longest operands."""
+        return max((row["length"] for row in self._suite(suite)), default=0)
+
+    def _suite(self, name: str) -> list[Row]:
+        return [row for row in self.rows if row["suite"] == name]
+
+
+def read_evidence(run: Path, model: Transformer | None) -> Evidence:
+    """Read a run directory.
+
+    Args:
+        run: the directory.
+        model: its model, if there are weights; evidence about other weights is left out.
+
+    Raises:
+        RunError: it is not a run directory.
+    """
+    weights = weights_hash(model) if model is not None else ""
+    certificate, reason = _certificate(run, weights)
+    return Evidence(
+        run=run,
+        recipe=load_recipe(run),
+        weights=weights,
+        metrics=read_lines(run / "metrics.jsonl"),
+        timing=read_json(run / "timing.json") if (run / "timing.json").exists() else {},
+        certificate=certificate,
+        open_reason=reason,
+        rows=_distinct(row for row in read_lines(run / "eval.jsonl") if row["weights"] == weights),
+    )
+
+
+def _certificate(run: Path, weights: str) -> tuple[Row | None, str]:
+    """The certificate if it is good for these weights, else why not."""
+    path = run / "certificate.json"
+    if not path.exists():
+        return None, "Nothing is proved yet: there is no certificate."
+    try:
+        certificate = Certificate.load(path).to_dict()
+    except CertificateError as error:
+        return None, f"Its certificate cannot be used: {error}."
+    if certificate["weights"] != weights:
+        return None, "Its certificate is about other weights; certify it again."
+    return certificate, ""
+
+
+ADDRESS = ("suite", "kind", "length", "left", "right", "chain", "place", "seed")
+
+
+def _distinct(rows: Iterable[Row]) -> list[Row]:
+    """Rows without repetitions: of one address the row with most mistakes, then most problems.
+
+    Problems are a function of the address and their number, so a repetition adds no evidence; and
+    no later row makes an earlier mistake disappear.
+    """
+    kept: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        address = tuple(row.get(name) for name in ADDRESS)
+        kept[address] = max(
+            (row, kept.get(address, row)), key=lambda r: (r["count"] - r["exact"], r["count"])
+        )
+    return list(kept.values())
+
+
+def _bin(number: int) -> int:
+    """The largest of 0, 1, 10, 100, .. that is not above a number."""
+    return 10 ** (len(str(number)) - 1) if number else 0
+
+
+def _points(rows: Sequence[Row], grade: str) -> list[Point]:
+    """Rows of one length added up."""
+    points = []
+    for length in sorted({row["length"] for row in rows}):
+        there = [row for row in rows if row["length"] == length]
+        right, count = sum(row["exact"] for row in there), sum(row["count"] for row in there)
+        share = right / count
+        low, high = wilson(right, count) if grade == "sampled" else (share, share)
+        points.append(Point(length, grade, share, low, high, right, count))
+    return points
+
+
+def _cells(rows: Iterable[tuple[int, int, Row]]) -> list[Cell]:
+    """Rows of one pair added up."""
+    right: dict[tuple[int, int], int] = {}
+    count: dict[tuple[int, int], int] = {}
+    for x, y, row in rows:
+        right[x, y] = right.get((x, y), 0) + row["exact"]
+        count[x, y] = count.get((x, y), 0) + row["count"]
+    return [Cell(x, y, right[x, y], count[x, y]) for x, y in right]
