@@ -1,0 +1,136 @@
+"""What commands print: tables and progress, by rich on a terminal and as plain text elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+Update = Callable[[int, str], None]
+
+
+class Misuse(Exception):
+    """The command was not given what it needs; the message says what, the exit code is 2."""
+
+
+class Failed(Exception):
+    """The work says no; the message says why, the exit code is 1."""
+
+
+def say(text: str = "") -> None:
+    """One line of result, at once."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """One line beside the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def misuse(text: str) -> NoReturn:
+    """Stop with exit code 2."""
+    raise Misuse(text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
+    """Print a table; a column whose cells all begin with a digit stands to the right.
+
+    Args:
+        columns: their names.
+        rows: cells as text, one per column.
+        title: a line above.
+    """
+    right = [bool(rows) and all(row[i][:1].isdigit() for row in rows) for i in range(len(columns))]
+    if sys.stdout.isatty():
+        _rich_table(columns, rows, right, title)
+        return
+    cells = [list(columns), *(list(row) for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    if title:
+        say(title)
+    for number, line in enumerate(cells):
+        padded = (
+            cell.rjust(width) if aligned else cell.ljust(width)
+            for cell, width, aligned in zip(line, widths, right, strict=True)
+        )
+        say("  ".join(padded).rstrip())
+        if number == 0:
+            say("  ".join("-" * width for width in widths))
+
+
+def _rich_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], title: str
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    for name, aligned in zip(columns, right, strict=True):
+        drawn.add_column(name, justify="right" if aligned else "left", overflow="fold")
+    for row in rows:
+        # Text and not str: brackets in a cell are no markup.
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Update]:
+    """A progress bar on a terminal; elsewhere a plain line at about every twentieth part.
+
+    Args:
+        what: named beside the bar.
+        total: steps.
+
+    Yields:
+        update(done, text): `done` steps are finished, `text` is the newest figure.
+    """
+    if not sys.stdout.isatty():
+        yield _plain_progress(what, total)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining(),
+        TextColumn("{task.fields[text]}", style="dim"),
+    )  # fmt: skip
+    with Progress(*columns) as bar:
+        task = bar.add_task(what, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def _plain_progress(what: str, total: int) -> Update:
+    shown = -1
+
+    def update(done: int, text: str) -> None:
+        nonlocal shown
+        part = 20 * done // max(total, 1)
+        if part > shown or done >= total:
+            shown = part
+            say(f"{what} {done}/{total}  {text}")
+
+    return update
+
+
+def percent(share: float) -> str:
+    """A share as text that never rounds up to 100 %: "99.99 %" is not "100 %"."""
+    if share in (0.0, 1.0):
+        return f"{share:.0%}".replace("%", " %")
+    for places in range(1, 9):
+        text = f"{100 * share:.{places}f}"
+        if float(text) not in (0.0, 100.0):
+            return f"{text} %"
+    return f"{100 * share!r} %"
+
+
+def count(number: int) -> str:
+    """A whole number with thin groups: 1,000,000."""
+    return f"{number:,}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.1f} min"

@@ -1,0 +1,97 @@
+"""`arithtf data`: a recipe's instances, so that a person sees the coupling."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from arithtf.commands.console import count, say
+from arithtf.commands.training import recipe_of
+from arithtf.recipes import RECIPES, Recipe
+from arithtf.tasks import Coupling, Level, Place, show
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """List the recipes, or show instances of one."""
+    if arguments.recipe is None:
+        width = max(len(name) for name in RECIPES)
+        for name, make in RECIPES.items():
+            say(f"{name:<{width}}  {about(make())}")
+        return 0
+    recipe = recipe_of(arguments.recipe)
+    say(_described(recipe))
+    say(coupling_text(recipe.coupling))
+    address: dict[str, Any] = {
+        "seed": arguments.seed, "split": "train", "step": 1,
+        "lengths": recipe.lengths, "size": arguments.show,
+    }  # fmt: skip
+    operands = recipe.task.operands(**address)
+    batch = recipe.task.batch(recipe.coupling, **address)
+    for i in range(arguments.show):
+        say(f"\n{recipe.task.problem(operands, i)}")
+        say(show(recipe.task, recipe.coupling, batch, i))
+    return 0
+
+
+def about(recipe: Recipe) -> str:
+    """A recipe in one line: its function's first sentence, or what it is made of."""
+    lines = (RECIPES[recipe.name].__doc__ or "").strip().splitlines()
+    if lines:
+        return lines[0]
+    encoding = recipe.model.encoding
+    windows = "" if not encoding.finite else f", windows {', '.join(map(str, encoding.windows))}"
+    return (
+        f"{recipe.task.name.capitalize()} with mechanism {encoding.mechanism} on ids by "
+        f"{recipe.coupling.name}{windows}."
+    )
+
+
+def _described(recipe: Recipe) -> str:
+    low, high = recipe.lengths
+    encoding = recipe.model.encoding
+    return "\n".join(
+        [
+            f"recipe {recipe.name}: {about(recipe)}",
+            f"operands of {low} to {high} digits, {count(recipe.steps)} steps of {recipe.batch}",
+            f"task {recipe.task.to_dict()}",
+            f"mechanism {encoding.mechanism}, windows (back, ahead) "
+            f"{', '.join(str(window or 'none') for window in encoding.windows)}, "
+            f"sinks {encoding.sinks}",
+        ]
+    )
+
+
+def coupling_text(coupling: Coupling) -> str:
+    """A coupling's table: per level and segment, the id as a formula of the token's place."""
+    lines = [f"coupling {coupling.name}: ids by segment (i from the left, r from the right, "
+             "n in the instance, row of its segment)"]  # fmt: skip
+    for level in coupling.levels:
+        lines.append(f"  level {level.name!r}{_level_notes(level)}")
+        for side, forms in (("is", level.key), ("to come", level.query)):
+            cells = ", ".join(f"{segment}: {place_text(p)}" for segment, p in forms.items())
+            lines.append(f"    {side:<8} {cells or 'none'}")
+    return "\n".join(lines)
+
+
+def _level_notes(level: Level) -> str:
+    low, high = level.start
+    notes = [
+        f"modulo {level.period}" if level.period else "",
+        f"start {low}..{high}{', one per batch' if level.shared_start else ''}"
+        if high > low
+        else (f"start {low}" if low else ""),
+        f"n drawn from 0..{level.randomized - 1}" if level.randomized else "",
+    ]
+    text = ", ".join(note for note in notes if note)
+    return f" ({text})" if text else ""
+
+
+def place_text(place: Place) -> str:
+    """An affine form as a formula: "i", "1 + r", "2 i + row"."""
+    parts = [str(place.offset)] if place.offset else []
+    for factor, letter in (
+        (place.left, "i"), (place.right, "r"), (place.row, "row"), (place.index, "n"),
+    ):  # fmt: skip
+        if factor:
+            parts.append(letter if factor == 1 else f"{factor} {letter}")
+    return " + ".join(parts).replace("+ -", "- ") or "0"

@@ -1,0 +1,198 @@
+"""`arithtf evaluate`, `stress`, `certify`, `verify-certificate` and `report`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from arithtf.certify import Certificate
+from arithtf.certify import certify as certify_model
+from arithtf.certify import verify_certificate as verify
+from arithtf.commands.console import count, percent, say, seconds, table
+from arithtf.evaluate import Row, record
+from arithtf.evaluate import evaluate as evaluate_model
+from arithtf.evaluate import stress as stress_model
+from arithtf.model import Transformer
+from arithtf.recipes import Recipe
+from arithtf.runs import load_model
+
+LENGTHS = (10, 100, 1000)
+COUNT = 1000
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Sample problems of the test split and print shares with their intervals."""
+    run = arguments.run_directory
+    model, recipe = load_model(run)
+    rows = evaluate_model(
+        model,
+        recipe,
+        lengths=arguments.lengths or LENGTHS,
+        count=arguments.count or COUNT,
+        seed=arguments.seed,
+    )
+    record(run, rows)
+    cells = [
+        (
+            count(row["length"]),
+            f"{count(row['exact'])} of {count(row['count'])}",
+            with_interval(row, "exact"),
+            with_interval(row, "accuracy"),
+            row["grade"],
+        )
+        for row in rows
+    ]
+    table(("digits", "right", "exact match [95 %]", "per digit [95 %]", "grade"), cells)
+    return 0
+
+
+def with_interval(row: Row, name: str) -> str:
+    """A share and its Wilson interval as text."""
+    share = row["exact"] / row["count"] if name == "exact" else row[name]
+    return f"{percent(share)} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+
+
+def stress(arguments: argparse.Namespace) -> int:
+    """Run suites; exit code 1 if any problem came out wrong."""
+    model, recipe = load_model(arguments.run_directory)
+    rows = stress_shown(
+        model, recipe, arguments.run_directory, arguments.suite, arguments.max_digits
+    )
+    return 1 if any(row["exact"] < row["count"] for row in rows) else 0
+
+
+def stress_shown(
+    model: Transformer, recipe: Recipe, run: Path, suite: str, max_digits: int
+) -> list[Row]:
+    """Run suites with a line as each of their lengths is done, record them, print the outcome."""
+    rows = stress_model(model, recipe, suite, max_digits=max_digits, progress=_announcer())
+    record(run, rows)
+    cells = []
+    for name, length, part in by_suite(rows):
+        wrong = sum(row["count"] - row["exact"] for row in part)
+        problems = sum(row["count"] for row in part)
+        cells.append(
+            (
+                name,
+                count(length),
+                f"{count(problems - wrong)} of {count(problems)}",
+                percent(1 - wrong / problems) if wrong else "100 %",
+                seconds(sum(row["seconds"] for row in part)),
+                part[0]["grade"],
+            )
+        )
+    table(("suite", "digits", "right", "exact match", "time", "grade"), cells)
+    for row in rows:
+        if row["exact"] < row["count"]:
+            say(f"wrong: {failure_text(row)}")
+    return rows
+
+
+def by_suite(rows: Sequence[Row]) -> list[tuple[str, int, list[Row]]]:
+    """Rows of carry and ladder by length, of grid and tour together: (suite, digits, rows)."""
+    found: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        length = row["length"] if row["suite"] in ("carry", "ladder") else 0
+        found.setdefault((row["suite"], length), []).append(row)
+    return [(suite, max(row["length"] for row in part), part) for (suite, _), part in found.items()]
+
+
+def failure_text(row: Row) -> str:
+    """Where a suite's row went wrong."""
+    facts = [f"{row['suite']} {row['kind']}", f"{count(row['length'])} digits"]
+    if row["chain"] is not None:
+        facts.append(f"a carry chain of {count(row['chain'])} columns from column {row['place']}")
+    if row["right"] is not None:
+        facts.append(f"{count(row['left'])} x {count(row['right'])} digits")
+    facts.append(f"{count(row['count'] - row['exact'])} of {count(row['count'])} wrong")
+    if row["first_wrong"] is not None:
+        facts.append(f"first at answer token {count(row['first_wrong'])}")
+    return ", ".join(facts)
+
+
+def _announcer() -> Callable[[Row], None]:
+    """A line when a suite reaches a new length; the grid and the tour are announced once."""
+    seen: set[tuple[str, int]] = set()
+
+    def announce(row: Row) -> None:
+        length = row["length"] if row["suite"] in ("carry", "ladder") else 0
+        if (row["suite"], length) not in seen:
+            seen.add((row["suite"], length))
+            say(f"stress {row['suite']}" + (f": {count(length)} digits" if length else ""))
+
+    return announce
+
+
+def certify(arguments: argparse.Namespace) -> int:
+    """Certify a run and write the certificate; exit code 0 only if certified."""
+    out = arguments.out or arguments.run_directory / "certificate.json"
+    certificate = certify_model(arguments.run_directory)
+    certificate.save(out)
+    say(certificate_text(certificate))
+    say(f"certificate: {out}")
+    return 0 if certificate.certified else 1
+
+
+def certificate_text(certificate: Certificate) -> str:
+    """A certificate in a few lines."""
+    lines = []
+    if certificate.certified:
+        lines.append(
+            f"certified: exact at every operand length ({count(certificate.contexts)} local "
+            f"contexts, all right, in {seconds(certificate.seconds)})"
+        )
+    elif certificate.verdict == "wrong":
+        lines.append(
+            f"not certified: wrong in {count(certificate.wrong)} of "
+            f"{count(certificate.contexts)} local contexts"
+        )
+        lines += [
+            f"  wrong: {shown.problem.partition('=')[0]}= at token {shown.place} of the answer: "
+            f"{shown.answered} instead of {shown.expected}"
+            for shown in certificate.mistakes[:3]
+        ]
+    else:
+        lines.append(f"not certified: {certificate.reason}")
+    if certificate.margin is not None and certificate.lower is not None:
+        lines.append(
+            f"smallest margin: {certificate.margin:.4g} logits, at least {certificate.lower:.4g} "
+            f"after any {certificate.dtype} rounding"
+        )
+    if certificate.worst is not None:
+        worst = certificate.worst
+        lines.append(
+            f"  worst problem: {worst.problem}, token {worst.place} of the answer "
+            f"({worst.context}); rounding bound {worst.bound:.3g}"
+        )
+    if certificate.tour is not None:
+        tour = certificate.tour
+        lines.append(
+            f"cross-check: {count(tour.instances)} real problems of up to {count(tour.longest)} "
+            f"digits hold {count(tour.covered)} of the {count(certificate.contexts)} contexts; "
+            f"{count(tour.wrong)} of {count(tour.predictions)} predictions wrong"
+        )
+    return "\n".join(lines)
+
+
+def verify_certificate(arguments: argparse.Namespace) -> int:
+    """Check a certificate by the second path; exit code 0 only if it holds."""
+    found = verify(arguments.certificate, arguments.run_directory)
+    for problem in found.problems:
+        say(f"does not hold: {problem}")
+    if not found.valid:
+        return 1
+    margin = "" if found.margin is None else f", smallest margin {found.margin:.4g} logits"
+    say(
+        f"the certificate holds: {count(found.contexts)} local contexts derived and evaluated "
+        f"anew{margin}, in {seconds(found.seconds)}"
+    )
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    from arithtf.report import write_report
+
+    say(f"report: {write_report(arguments.run_directory)}")
+    return 0

@@ -1,0 +1,53 @@
+"""`arithtf train`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from arithtf.commands.console import count, misuse, percent, progress, say, seconds
+from arithtf.model import Transformer
+from arithtf.recipes import RECIPES, Recipe, get_recipe
+from arithtf.runs import read_json
+from arithtf.train import Metrics
+from arithtf.train import train as train_recipe
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe of that name; exit code 2 if there is none."""
+    if name not in RECIPES:
+        misuse(f"no recipe is named {name!r}; there are: {', '.join(RECIPES)}")
+    return get_recipe(name)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a recipe into a run directory."""
+    recipe = recipe_of(arguments.recipe)
+    changes = {
+        name: value for name in ("seed", "steps") if (value := getattr(arguments, name)) is not None
+    }
+    out = arguments.out or Path("runs") / recipe.name
+    train_shown(replace(recipe, **changes), out, resume=arguments.resume)
+    say(f"next: arithtf certify {out}")
+    return 0
+
+
+def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transformer:
+    """Train with progress, and say how it ended."""
+    low, high = recipe.lengths
+    last: list[Metrics] = []
+    with progress(f"train {recipe.name}", recipe.steps) as update:
+
+        def show(metrics: Metrics) -> None:
+            last[:] = [metrics]
+            update(metrics.step, f"loss {metrics.loss:.2e}  exact {percent(metrics.exact)}")
+
+        model = train_recipe(recipe, out, resume=resume, progress=show)
+    ended = f"exact match {percent(last[0].exact)} in its last batch" if last else "nothing to do"
+    say(
+        f"trained {recipe.name} on operands of {low} to {high} digits: "
+        f"{count(model.num_parameters())} parameters, {count(recipe.steps)} steps in "
+        f"{seconds(read_json(out / 'timing.json')['seconds'])}, {ended}; run in {out}"
+    )
+    return model

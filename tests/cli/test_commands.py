@@ -1,0 +1,274 @@
+"""Every command: its exit code, what it prints, what it leaves behind."""
+
+import json
+import shutil
+
+import pytest
+
+from arithtf import __version__
+from arithtf.cli import parser
+
+COMMANDS = (
+    "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "data",
+    "report", "doctor",
+)  # fmt: skip
+
+
+def no_traceback(ended):
+    assert "Traceback" not in ended.err
+    return ended
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(arithtf, command):
+    ended = arithtf(command, "--help")
+    assert ended.code == 0
+    examples = [line for line in ended.out.splitlines() if line.startswith("  arithtf ")]
+    assert examples or "| arithtf " in ended.out
+    # Examples that would not parse teach nothing.
+    for line in examples:
+        words = line.split()[1:]
+        assert words[0] == command
+
+
+def test_help_lists_every_command(arithtf):
+    ended = arithtf("--help")
+    assert ended.code == 0
+    listed = {line.split()[0] for line in ended.out.splitlines() if line.startswith("    ")}
+    assert set(COMMANDS) <= listed
+
+
+def test_version(arithtf):
+    assert arithtf("--version").out == f"arithtf {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("sing",),
+        ("train",),
+        ("train", "addition", "--steps", "0"),
+        ("train", "addition", "--seed", "-1"),
+        ("train", "no-such-recipe"),
+        ("data", "no-such-recipe"),
+        ("evaluate", "no-such-run"),
+        ("certify", "no-such-run"),
+        ("report", "no-such-run"),
+        ("verify-certificate", "no-such-file", "no-such-run"),
+        ("stress", "no-such-run", "--suite", "all"),
+        ("solve",),
+        ("demo", "--max-digits", "many"),
+    ],
+)
+def test_misuse_is_2(arithtf, argv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = no_traceback(arithtf(*argv))
+    assert ended.code == 2
+    assert ended.err
+    assert ended.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("stress", "RUN", "--suite", "poetry"),
+        ("evaluate", "RUN", "--lengths", "10,,20"),
+        ("evaluate", "RUN", "--lengths", "ten"),
+        ("evaluate", "RUN", "--count", "0"),
+        ("solve", "RUN", "--input", "no-such-file"),
+    ],
+)
+def test_misuse_of_a_run_is_2(arithtf, raw_run, argv):
+    ended = no_traceback(arithtf(*(raw_run if word == "RUN" else word for word in argv)))
+    assert ended.code == 2
+    assert ended.err
+
+
+def test_unknown_recipes_are_answered_with_those_that_exist(arithtf):
+    assert "addition" in arithtf("train", "no-such-recipe").err
+
+
+def test_train_makes_a_run_and_refuses_to_overwrite_it(arithtf, tmp_path):
+    run = tmp_path / "deep" / "run"
+    ended = arithtf("train", "addition", "--out", run, "--steps", 4, "--seed", 7)
+    assert ended.code == 0, ended.err
+    config = json.loads((run / "config.json").read_text())
+    assert (config["steps"], config["seed"]) == (4, 7)
+    assert "train addition 4/4" in ended.out
+    weights = (run / "model.safetensors").read_bytes()
+    again = no_traceback(arithtf("train", "addition", "--out", run, "--steps", 4, "--seed", 7))
+    assert again.code == 1
+    assert "--resume" in again.err
+    assert len(again.err.splitlines()) == 1
+    resumed = arithtf("train", "addition", "--out", run, "--steps", 4, "--seed", 7, "--resume")
+    assert resumed.code == 0
+    assert (run / "model.safetensors").read_bytes() == weights
+    other = arithtf("train", "addition", "--out", run, "--steps", 5, "--seed", 7, "--resume")
+    assert other.code == 1
+    assert "another recipe, seed or number of steps" in other.err
+
+
+def test_train_goes_to_runs_recipe(arithtf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert arithtf("train", "addition-padded", "--steps", 1).code == 0
+    assert (tmp_path / "runs" / "addition-padded" / "model.safetensors").is_file()
+
+
+def test_train_where_a_file_is(arithtf, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    ended = no_traceback(arithtf("train", "addition", "--out", tmp_path / "file" / "run"))
+    assert ended.code == 1
+    assert len(ended.err.splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_certify_says_no(arithtf, raw_run, tmp_path):
+    ended = arithtf("certify", raw_run, "--out", tmp_path / "c.json")
+    assert ended.code == 1
+    assert "not certified: wrong in" in ended.out
+    assert json.loads((tmp_path / "c.json").read_text())["verdict"] == "wrong"
+    assert not (raw_run / "certificate.json").exists()
+
+
+def test_certify_refuses_a_model_without_windows(arithtf, tmp_path):
+    from dataclasses import replace
+
+    from arithtf.encodings import Encoding
+    from arithtf.recipes import get_recipe
+    from arithtf.train import train
+
+    recipe = get_recipe("addition")
+    model = replace(recipe.model, encoding=Encoding(mechanism="table", sinks=1))
+    train(replace(recipe, model=model, steps=1), tmp_path / "run", device="cpu")
+    ended = arithtf("certify", tmp_path / "run")
+    assert ended.code == 1
+    assert "window" in ended.out
+
+
+def test_certify_says_yes(arithtf, trained_run, tmp_path):
+    ended = arithtf("certify", trained_run, "--out", tmp_path / "c.json")
+    assert ended.code == 0, ended.out
+    assert "certified: exact at every operand length" in ended.out
+    for word in ("contexts", "smallest margin", "worst problem", "rounding"):
+        assert word in ended.out
+    verified = arithtf("verify-certificate", tmp_path / "c.json", trained_run)
+    assert verified.code == 0, verified.out
+    assert "holds" in verified.out
+
+
+def test_verify_certificate_of_another_run(arithtf, trained_run, raw_run, tmp_path):
+    arithtf("certify", trained_run, "--out", tmp_path / "c.json")
+    ended = no_traceback(arithtf("verify-certificate", tmp_path / "c.json", raw_run))
+    assert ended.code == 1
+    assert "does not hold" in ended.out
+
+
+def test_evaluate_prints_and_records(arithtf, raw_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(raw_run, run)
+    ended = arithtf("evaluate", run, "--lengths", "2,30", "--count", 8, "--seed", 5)
+    assert ended.code == 0
+    lines = [json.loads(line) for line in (run / "eval.jsonl").read_text().splitlines()]
+    assert [(row["length"], row["count"], row["grade"]) for row in lines] == [
+        (2, 8, "sampled"), (30, 8, "sampled"),
+    ]  # fmt: skip
+    shown = [line.split() for line in ended.out.splitlines() if "sampled" in line]
+    assert [line[0] for line in shown] == ["2", "30"]
+
+
+def test_stress_of_a_wrong_model_is_1(arithtf, raw_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(raw_run, run)
+    ended = arithtf("stress", run, "--suite", "ladder", "--max-digits", 20)
+    assert ended.code == 1
+    assert "wrong: ladder" in ended.out
+    assert (run / "eval.jsonl").exists()
+
+
+def test_stress_of_a_right_model_is_0(arithtf, trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    ended = arithtf("stress", run, "--suite", "ladder", "--max-digits", 200)
+    assert ended.code == 0, ended.out
+    assert "stressed" in ended.out
+
+
+def test_report_without_evaluations(arithtf, raw_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(raw_run, run)
+    ended = arithtf("report", run)
+    assert ended.code == 0
+    assert str(run / "report.html") in ended.out
+    page = (run / "report.html").read_text()
+    assert "arithtf certify" in page
+    assert "arithtf stress" in page
+
+
+def test_data_shows_the_coupling(arithtf):
+    ended = arithtf("data", "addition", "--show", 2)
+    assert ended.code == 0
+    blocks = ended.out.split("\n\n")
+    assert len(blocks) == 3
+    assert "a: r, b: r" in blocks[0]
+    for block in blocks[1:]:
+        problem, *lines = block.strip("\n").splitlines()
+        left, right = problem.partition("=")[0].split("+")
+        assert int(left) + int(right) == int(problem.partition("=")[2])
+        # Aligned: all lines of a block are of one length.
+        assert len({len(line) for line in lines}) == 1
+        assert {line.split()[0] for line in lines} >= {"token", "target"}
+
+
+def test_data_lists_recipes(arithtf):
+    ended = arithtf("data")
+    assert ended.code == 0
+    assert ended.out.startswith("addition ")
+
+
+def test_every_option_is_described():
+    for action in parser()._subparsers._group_actions[0].choices.values():
+        for option in action._actions:
+            assert option.help, (action.prog, option.dest)
+
+
+def test_damaged_runs_are_1_with_one_line(arithtf, raw_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(raw_run, run)
+    (run / "model.safetensors").write_bytes(b"nothing")
+    for command in ("evaluate", "stress", "certify", "solve", "report"):
+        ended = no_traceback(arithtf(command, run))
+        assert ended.code == 1, command
+        assert len(ended.err.splitlines()) == 1
+    (run / "config.json").write_text("{")
+    assert arithtf("evaluate", run).code == 1
+
+
+def test_full_disk(arithtf, raw_run, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr("arithtf.report.build.write_atomic", full)
+    ended = no_traceback(arithtf("report", raw_run))
+    assert ended.code == 1
+    assert ended.err == "arithtf report: No space left on device: report.html\n"
+
+
+def test_interrupt_is_130(arithtf, raw_run, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("arithtf.commands.evidence.evaluate_model", interrupt)
+    ended = no_traceback(arithtf("evaluate", raw_run))
+    assert ended.code == 130
+    assert "interrupted" in ended.err
+
+
+def test_defects_are_not_hidden(arithtf, raw_run, monkeypatch):
+    def defect(*_, **__):
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr("arithtf.commands.evidence.evaluate_model", defect)
+    with pytest.raises(AssertionError, match="a defect"):
+        arithtf("evaluate", raw_run)
