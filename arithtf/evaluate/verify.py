@@ -272,15 +272,13 @@ class _Reach:
                 continue
             low, high = int(ids.min()) - back, int(ids.max()) + ahead
             blocks = np.flatnonzero((self.lowest[level] <= high) & (self.highest[level] >= low))
-            for block in blocks[blocks * BLOCK < first]:
-                begin = int(block) * BLOCK
-                keys = self.key_ids[level, begin : min(begin + BLOCK, first)]
+            for block in blocks[blocks * BLOCK < first].tolist():
+                begin = max(block * BLOCK, self.sinks)
+                keys = self.key_ids[level, begin : min((block + 1) * BLOCK, first)]
                 inside = (keys >= low) & (keys <= high) & (keys != NO_ID)
                 seen.append(begin + np.flatnonzero(inside))
         columns = np.concatenate(seen)
-        if len(self.windows) > 1 or self.sinks:
-            columns = np.unique(columns)
-        return columns
+        return columns if len(self.windows) == 1 else np.unique(columns)
 
 
 def _is_dense(model: Transformer, impl: str) -> bool:

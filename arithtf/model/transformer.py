@@ -197,7 +197,7 @@ class MLP(nn.Module):
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
-        return self.down(F.relu(self.up(self.norm(x_BTC))))
+        return self.down(F.relu_(self.up(self.norm(x_BTC))))
 
 
 class Transformer(nn.Module):
