@@ -96,11 +96,14 @@ def bounded(
     Args:
         value, carried, local: [..., n].
         norm: [..., 1], bound of the norm of what was carried over; None: that of its entries.
-        magnitude: bound of all intermediates; from HUGE on nothing is said.
+        magnitude: bound of all intermediates, of local and of carried, up to factors that float64
+            has room for; from HUGE on nothing is said.
     """
-    safe = torch.isfinite(carried) & torch.isfinite(local) & (magnitude < HUGE)
-    local = torch.where(safe, local * SLACK, math.inf)
-    error = torch.where(safe, carried + local, math.inf) * SLACK
+    local = local * SLACK
+    error = (carried + local).mul_(SLACK)
+    safe = magnitude < HUGE
+    if not bool(safe.all()):  # NaN is not safe either
+        local, error = (torch.where(safe, part, math.inf) for part in (local, error))
     entries = error.norm(dim=-1, keepdim=True)
     if norm is not None:
         entries = torch.minimum(entries, norm + local.norm(dim=-1, keepdim=True))
@@ -112,8 +115,8 @@ def linear(x: Bounded, weight: Weight) -> Bounded:
     n = weight.matrix.shape[1]
     by_entries = x.error @ weight.size.T
     carried = torch.minimum(by_entries, x.norm * weight.rows)
-    magnitude = x.value.abs() @ weight.size.T + by_entries
-    local = gamma(n) * magnitude + n * TINY
+    magnitude = (x.value.abs() @ weight.size.T).add_(by_entries)
+    local = (gamma(n) * magnitude).add_(n * TINY)
     return bounded(x.value @ weight.matrix.T, carried, local, x.norm * weight.sigma, magnitude)
 
 

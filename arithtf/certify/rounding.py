@@ -77,7 +77,7 @@ class _Scores(NamedTuple):
 
 @torch.no_grad()
 def context_bounds(
-    model: Transformer, contexts: ContextSet, *, bos: int, chunk: int = 4096
+    model: Transformer, contexts: ContextSet, *, bos: int, chunk: int = 256
 ) -> ContextBounds:
     """Exact logits and margins of all contexts, and how far float32 can be from them.
 

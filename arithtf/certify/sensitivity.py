@@ -43,9 +43,8 @@ class Derivative(NamedTuple):
     radius: Tensor
 
     def times(self, error: Tensor) -> Tensor:
-        """Bound of |derivative . d| for |d| <= error: [R]."""
-        product = (self.center.abs() + self.radius) * error
-        return torch.where(error == 0, 0.0, product).sum(-1)  # inf * 0 would be NaN
+        """Bound of |derivative . d| for |d| <= error [R, n]: [R]; NaN where there is none."""
+        return ((self.center.abs() + self.radius) * error).sum(-1)
 
 
 class Layers(NamedTuple):
@@ -157,9 +156,9 @@ def _through_linear(slope: Derivative, weight: Weight) -> Derivative:
 
 def _through_relu(slope: Derivative, x: Bounded) -> Derivative:
     """A neuron passes all, nothing, or, where its sign is not certain, anything between."""
-    on, off = x.value > x.error, x.value + x.error <= 0
-    share = torch.where(on, 1.0, torch.where(off, 0.0, 0.5))
-    unsure = torch.where(on | off, 0.0, 0.5)
+    on, off = (x.value > x.error).double(), (x.value <= -x.error).double()
+    unsure = (1 - on - off).mul_(0.5)
+    share = on.add_(unsure)
     radius = slope.radius * (share + unsure) + slope.center.abs() * unsure
     return Derivative(slope.center * share, radius)
 
