@@ -147,9 +147,12 @@ def _require_weights(model: Transformer) -> None:
 
 def _require_float32() -> None:
     """Check that PyTorch multiplies float32 matrices in float32."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        raise CannotCertify(
-            f"float32 matmul precision is {precision!r}, which multiplies in a shorter format; "
-            "call torch.set_float32_matmul_precision('highest')"
-        )
+    # The legacy getter raises where a backend was set by the newer names, so those are asked.
+    for name, backend in (("mkldnn", torch.backends.mkldnn), ("cuda", torch.backends.cuda)):
+        precision = backend.matmul.fp32_precision
+        if precision not in ("none", "ieee"):
+            raise CannotCertify(
+                f"float32 matrices are multiplied in {precision!r} precision ({name}), which is "
+                "shorter than float32; call torch.set_float32_matmul_precision('highest') or set "
+                f"torch.backends.{name}.matmul.fp32_precision = 'ieee'"
+            )

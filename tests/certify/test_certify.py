@@ -140,14 +140,15 @@ def test_other_number_formats_are_refused(tiny):
         assert "float32" in result.reason
 
 
-def test_short_matrix_products_are_refused(tiny):
-    torch.set_float32_matmul_precision("high")
-    try:
-        result = certify(tiny.model, tiny.task, tiny.coupling)
-    finally:
-        torch.set_float32_matmul_precision("highest")
+@pytest.mark.parametrize("backend", ["mkldnn", "cuda"])
+def test_short_matrix_products_are_refused(tiny, backend, monkeypatch):
+    matmul = getattr(torch.backends, backend).matmul
+    monkeypatch.setattr(matmul, "fp32_precision", "tf32")
+    result = certify(tiny.model, tiny.task, tiny.coupling)
     assert result.verdict == "refused"
     assert "precision" in result.reason
+    monkeypatch.undo()
+    assert certify(tiny.model, tiny.task, tiny.coupling).certified
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
