@@ -308,4 +308,5 @@ def facts() -> dict[str, Any]:
         "gpu": gpu,
     }
 
+
 make_callable(__name__)

@@ -56,18 +56,34 @@ def with_interval(row: Row, name: str) -> str:
 def stress(arguments: argparse.Namespace) -> int:
     """Run suites; exit code 1 if any problem came out wrong."""
     model, recipe = load_model(arguments.run_directory)
-    rows = stress_shown(
-        model, recipe, arguments.run_directory, arguments.suite, arguments.max_digits
-    )
+    suites = [(arguments.suite, arguments.max_digits)]
+    rows = stress_shown(model, recipe, arguments.run_directory, suites)
+    show_suites(rows)
     return 1 if any(row["exact"] < row["count"] for row in rows) else 0
 
 
 def stress_shown(
-    model: Transformer, recipe: Recipe, run: Path, suite: str, max_digits: int
+    model: Transformer, recipe: Recipe, run: Path, suites: Sequence[tuple[str, int]]
 ) -> list[Row]:
-    """Run suites with a line as each of their lengths is done, record them, print the outcome."""
-    rows = stress_model(model, recipe, suite, max_digits=max_digits, progress=_announcer())
+    """Run suites with a line as each of their lengths begins, and record them.
+
+    Args:
+        model, recipe, run: of a run directory.
+        suites: (name, longest operand in digits).
+
+    Returns:
+        The rows of all suites.
+    """
+    announce = _announcer()
+    rows: list[Row] = []
+    for suite, max_digits in suites:
+        rows += stress_model(model, recipe, suite, max_digits=max_digits, progress=announce)
     record(run, rows)
+    return rows
+
+
+def show_suites(rows: Sequence[Row]) -> None:
+    """A table of suites, and a line for each row with a mistake."""
     cells = []
     for name, length, part in by_suite(rows):
         wrong = sum(row["count"] - row["exact"] for row in part)
@@ -83,10 +99,14 @@ def stress_shown(
             )
         )
     table(("suite", "digits", "right", "exact match", "time", "grade"), cells)
+    show_mistakes(rows)
+
+
+def show_mistakes(rows: Sequence[Row]) -> None:
+    """A line for each row with a mistake."""
     for row in rows:
         if row["exact"] < row["count"]:
             say(f"wrong: {failure_text(row)}")
-    return rows
 
 
 def by_suite(rows: Sequence[Row]) -> list[tuple[str, int, list[Row]]]:
