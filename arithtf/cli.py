@@ -34,7 +34,7 @@ Every number printed says its grade of evidence: sampled (n right of m, with a 9
 stressed (adversarial problems up to a stated length) or certified (every length)."""
 
 EXAMPLES = """start here:
-  arithtf demo                          train, certify, stress, report: about two minutes
+  arithtf demo                          train, certify, stress, report: a few minutes
   echo 958+67 | arithtf solve runs/demo
 
 exit codes: 0 good, 1 the work says no, 2 misuse"""
