@@ -141,13 +141,16 @@ def test_other_number_formats_are_refused(tiny):
 
 
 @pytest.mark.parametrize("backend", ["mkldnn", "cuda"])
-def test_short_matrix_products_are_refused(tiny, backend, monkeypatch):
+def test_short_matrix_products_are_refused(tiny, backend):
     matmul = getattr(torch.backends, backend).matmul
-    monkeypatch.setattr(matmul, "fp32_precision", "tf32")
-    result = certify(tiny.model, tiny.task, tiny.coupling)
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"
+    try:
+        result = certify(tiny.model, tiny.task, tiny.coupling)
+    finally:
+        matmul.fp32_precision = before
     assert result.verdict == "refused"
     assert "precision" in result.reason
-    monkeypatch.undo()
     assert certify(tiny.model, tiny.task, tiny.coupling).certified
 
 
