@@ -59,6 +59,71 @@ def addition_layout(
 def addition_answers(base: int, padded: bool, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
 def addition_test_split(base: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
 
+class ColumnPass:
+    def __init__(
+        self,
+        *,
+        start: _Longs,
+        next: _Longs,
+        emitted: _Bytes,
+        flush: _Bytes,
+        end: _Bytes,
+        end_apart: bool,
+    ) -> None: ...
+
+class ColumnTask:
+    def __init__(
+        self,
+        *,
+        base: int,
+        control: int,
+        arity: int,
+        strings: bool,
+        last_digit: bool,
+        from_left: bool,
+        padded: bool,
+        limit: int,
+        separators: _Bytes,
+        passes: list[ColumnPass],
+    ) -> None: ...
+    def batch(
+        self,
+        coupling: Coupling,
+        *,
+        seed: int,
+        split: str,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str,
+        chain: tuple[int, int] | None,
+        threads: int,
+    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
+    def operands(
+        self,
+        *,
+        seed: int,
+        split: str,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str,
+        chain: tuple[int, int] | None,
+        threads: int,
+    ) -> tuple[_Bytes, _Longs]: ...
+    def layout(
+        self,
+        coupling: Coupling,
+        digits: _Bytes,
+        offsets: _Longs,
+        *,
+        width: int | None,
+        solved: bool,
+        threads: int,
+    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
+    def answers(self, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
+    def test_split(self, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
+
 # Local contexts
 
 _Windows = list[tuple[int, int]]

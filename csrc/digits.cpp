@@ -85,7 +85,7 @@ void check_base(std::int64_t base) {
   }
 }
 
-void check_number(Number number, int base, std::int64_t instance, std::int64_t operand) {
+void check_number(Number number, int base, std::int64_t instance, std::int64_t operand, bool string) {
   const auto name = [&] {
     return "operand " + std::to_string(operand) + " of instance " + std::to_string(instance);
   };
@@ -97,7 +97,7 @@ void check_number(Number number, int base, std::int64_t instance, std::int64_t o
     throw std::invalid_argument(name() + ": digits must be below the base " + std::to_string(base) +
                                 ", got " + std::to_string(largest));
   }
-  if (number.length > 1 && number.digits[0] == 0) {
+  if (!string && number.length > 1 && number.digits[0] == 0) {
     throw std::invalid_argument(name() + " has leading zeros; leave them out, in the padded format too");
   }
 }

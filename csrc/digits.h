@@ -18,8 +18,10 @@ struct Number {
 // Throws std::invalid_argument unless 2 <= base <= max_base.
 void check_base(std::int64_t base);
 
-// Throws std::invalid_argument unless the digits are below base and the number is in normal form.
-void check_number(Number number, int base, std::int64_t instance, std::int64_t operand);
+// Throws std::invalid_argument unless the digits are below base and the number is in normal form (a string
+// may begin with zeros).
+void check_number(Number number, int base, std::int64_t instance, std::int64_t operand,
+                  bool string = false);
 
 // Writes `length` digits drawn uniformly. One 64-bit word gives k digits, the largest k with
 // base^k <= 2^32, by repeated multiply-shift: the relative bias of any k-tuple is at most 2^-32 < 1e-9.

@@ -59,7 +59,8 @@ struct Sequence {
 
 Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, std::int64_t start,
                   std::int64_t period, const std::int64_t* places) {
-  Sequence s{form.offset + start + form.right * (run.length - 1) + form.row * run.row,
+  Sequence s{form.offset + start + form.left * run.first + form.right * (run.length - 1) +
+                 form.row * run.row,
              form.left - form.right, form.index, period, nullptr};
   if (places && form.index != 0) {
     s.places = places + first_token;

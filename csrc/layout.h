@@ -20,9 +20,10 @@ namespace arithtf {
 
 inline constexpr std::uint8_t ignore_target = 255;
 
-// Consecutive tokens of one segment. A segment may come again with another row number.
+// Consecutive tokens of one segment. A segment may come again with another row number. Indices from the left
+// begin at `first`: not 0 where a run goes on with the count of the one before.
 struct Run {
-  std::int64_t segment = 0, row = 0, length = 0;
+  std::int64_t segment = 0, row = 0, length = 0, first = 0;
 };
 
 // Column 0 holds the first token (BOS); the rest of the prompt ends at column `start`, what is to be

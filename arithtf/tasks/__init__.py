@@ -5,8 +5,11 @@ from arithtf.tasks.addition import KINDS, Addition
 from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
+from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.show import show
+from arithtf.tasks.signs import Comparison, Subtraction
+from arithtf.tasks.strings import Copy, Parity, Reverse
 from arithtf.tasks.vocabulary import Vocabulary
 
 __all__ = [
@@ -16,12 +19,21 @@ __all__ = [
     "TASKS",
     "Addition",
     "Batch",
+    "Comparison",
+    "Copy",
     "Coupling",
+    "Increment",
     "Level",
+    "ModularAddition",
     "Operands",
+    "Parity",
     "Place",
+    "ResidueAddition",
+    "Reverse",
     "Split",
+    "Subtraction",
     "Task",
+    "TimesDigit",
     "Vocabulary",
     "couplings",
     "show",

@@ -15,6 +15,7 @@ from arithtf.tasks.base import Split, Task
 from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
+from arithtf.tasks.draws import draw_arguments
 from arithtf.tasks.vocabulary import DIGITS, Vocabulary
 
 KINDS = (
@@ -22,8 +23,6 @@ KINDS = (
     "zeros", "double", "alternating",
 )  # fmt: skip
 """How problems are drawn; all but "uniform" are structured and belong to split "all"."""
-
-_WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Addition(Task):
             self.format == "padded",
             self.reverse_operands,
             self.core_coupling(coupling),
-            **_draw_arguments(seed, split, step, lengths, size, kind, chain, threads),
+            **draw_arguments(seed, split, step, lengths, size, kind, chain, threads),
         )
         return Batch(*arrays)
 
@@ -126,7 +125,7 @@ class Addition(Task):
         Raises:
             ValueError: see `batch`.
         """
-        arguments = _draw_arguments(seed, split, step, lengths, size, kind, chain, threads)
+        arguments = draw_arguments(seed, split, step, lengths, size, kind, chain, threads)
         return Operands(*_core.addition_operands(self.base, **arguments))
 
     def layout(
@@ -273,24 +272,3 @@ class Addition(Task):
                 f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
                 f"{operands.arity}"
             )
-
-
-def _draw_arguments(
-    seed: int,
-    split: Split,
-    step: int,
-    lengths: tuple[int, int],
-    size: int,
-    kind: str,
-    chain: tuple[int, int] | None,
-    threads: int,
-) -> dict[str, Any]:
-    for name, value in (("seed", seed), ("step", step)):
-        if not 0 <= value <= _WORD:
-            raise ValueError(f"{name} must be in 0..2^64-1, got {value}")
-    if len(lengths) != 2:
-        raise ValueError(f"lengths must be (low, high), got {lengths!r}")
-    return {
-        "seed": seed, "split": split, "step": step, "lengths": tuple(lengths), "size": size,
-        "kind": kind, "chain": chain, "threads": threads,
-    }  # fmt: skip

@@ -174,13 +174,14 @@ def _digit_table(base: int) -> Bytes:
     return table
 
 
-def text_digits(text: str, base: int = 10, *, name: str = "operand") -> Bytes:
+def text_digits(text: str, base: int = 10, *, name: str = "operand", strip: bool = True) -> Bytes:
     """Digits of a number as a person writes it, of any length, without leading zeros.
 
     Args:
         text: digits only (letters too above base 10); spaces and tabs around them are allowed.
         base: 2..36.
         name: what errors call it.
+        strip: False keeps leading zeros.
 
     Raises:
         ValueError: an empty text, a sign, or a character that is not a digit of the base.
@@ -202,7 +203,7 @@ def text_digits(text: str, base: int = 10, *, name: str = "operand") -> Bytes:
             f"{name} has {text[at]!r} at character {at + 1}; expected digits of base {base}"
             + (" without spaces between them" if text[at] in " \t" else "")
         )
-    return strip_zeros(digits)
+    return strip_zeros(digits) if strip else digits
 
 
 def digits_text(digits: Bytes) -> str:

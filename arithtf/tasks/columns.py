@@ -109,16 +109,21 @@ def column_reach(
     coupling: Coupling,
     windows: Sequence[WindowLike],
     aligned: Mapping[str, str],
-    answer: str = "answer",
+    *,
+    rows: Sequence[tuple[str, str | None]] = (("answer", None),),
+    counted: bool = False,
 ) -> Reach:
     """How many columns around its own a query of the answer can depend on.
 
     Args:
         coupling: the coupling; its levels are checked for being column-aligned.
         windows: one finite window per level.
-        aligned: for every operand segment the form that counts columns: "right" where it is written
-            most significant digit first, "left" where it is written least significant digit first.
-        answer: name of the answer's segment (always written least significant digit first).
+        aligned: for every operand segment the form that counts columns: "right" where it is read
+            from its last digit on, "left" where it is read from its first.
+        rows: the answer's rows in order: a row's segment, written a token a column, and the segment
+            of its last token where that is apart.
+        counted: the automaton's label tells how many columns were read, so that queries that see
+            separators need no further columns to know their own.
 
     Returns:
         The reach; at least one column of the past, because the query token is the answer before.
@@ -128,19 +133,25 @@ def column_reach(
             names level and segment.
     """
     reach = Reach(1, 0, "the query token")
-    aligned = {**aligned, answer: "left"}
+    segments = [segment for row in rows for segment in row if segment is not None]
+    aligned = {**aligned, **{row: "left" for row, _ in rows}}
     pairs = finite_windows(windows, coupling.levels)
-    for level, (back, ahead) in zip(coupling.levels, pairs, strict=True):
+    for level, window in zip(coupling.levels, pairs, strict=True):
         _check_level(level)
-        query = level.query.get(answer)
-        if query is None:
-            continue
-        _check_form(level, f"query form of {answer!r}", query, "left", query.left)
-        for segment, place in level.key.items():
-            low, high = _extent(level, segment, place, query, (back, ahead), aligned.get(segment))
-            high = min(high, -1) if segment == answer else high
-            if low <= high and (-low > reach.past or high > reach.future):
-                reach = Reach(max(reach.past, -low), max(reach.future, high), level.name)
+        for at, segment in enumerate(segments):
+            query = level.query.get(segment)
+            if query is None:
+                continue
+            _check_form(level, f"query form of {segment!r}", query, "left", query.left)
+            for seen, place in level.key.items():
+                if seen in segments[at + 1 :]:
+                    continue  # not written yet
+                low, high = _extent(level, seen, place, query, window, aligned.get(seen))
+                if counted and seen not in aligned:
+                    low = max(low, 0)
+                high = min(high, -1) if seen == segment else high
+                if low <= high and (-low > reach.past or high > reach.future):
+                    reach = Reach(max(reach.past, -low), max(reach.future, high), level.name)
     return reach
 
 

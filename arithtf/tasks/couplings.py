@@ -5,6 +5,7 @@ from __future__ import annotations
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
 from arithtf.tasks.coupling import Coupling, Level, Place
+from arithtf.tasks.numbers import ModularAddition
 
 
 def _significance(task: Addition, offset: int = 0) -> dict[str, Place]:
@@ -106,6 +107,50 @@ def randomized(task: Task, range: int) -> Coupling:
     every = {segment: place for segment in task.segments}
     level = Level(name="randomized", key=every, query=every, randomized=range)
     return Coupling("randomized", (level,))
+
+
+def paired_columns(task: Task) -> Coupling:
+    """Two operands that are told apart: the digits of column j have ids 2j in a and 2j + 1 in b.
+
+    A token of any row of the answer asks for column 2j. A token that ends a row in a segment of its
+    own (the sign of a difference) is seen by every later query, on a level "sign".
+    """
+    rows = task.segments[task.segments.index("=") + 1 :]
+    key = {"a": Place(right=2), "b": Place(offset=1, right=2)}
+    column = Level(name="column", key=key, query={row: Place(left=2) for row in rows})
+    if "sign" not in rows:
+        return Coupling("paired_columns", (column,))
+    sign = Level(name="sign", key={"sign": Place()}, query={"answer": Place()})
+    return Coupling("paired_columns", (column, sign))
+
+
+def digit_columns(task: Task) -> Coupling:
+    """One number's columns: significance j has id j; a second operand of one digit is always seen.
+
+    The multiplier of `TimesDigit` has the id 0 on a level of its own, and every query asks for it.
+    """
+    query = {"answer": Place(left=1)}
+    column = Level(name="column", key={"a": Place(right=1)}, query=query)
+    if task.arity == 1:
+        return Coupling("digit_columns", (column,))
+    factor = Level(name="factor", key={"b": Place()}, query={"answer": Place()})
+    return Coupling("digit_columns", (column, factor))
+
+
+def from_left(task: Task) -> Coupling:
+    """Digits and answer are aligned from the left: place j has id j in operands and answer."""
+    place = Place(left=1)
+    key = {segment: place for segment in ("a", "b")[: task.arity]}
+    level = Level(name="place", key=key, query={"answer": place})
+    return Coupling("from_left", (level,))
+
+
+def modular_columns(task: ModularAddition) -> Coupling:
+    """As `operand_columns`, with a mark where the answer ends: "=" has id k on a level "stop"."""
+    query = {"answer": Place(left=1)}
+    column = Level(name="column", key={"a": Place(right=1), "b": Place(right=1)}, query=query)
+    stop = Level(name="stop", key={"=": Place(offset=task.digits_kept)}, query=query)
+    return Coupling("modular_columns", (column, stop))
 
 
 def cyclic(task: Addition, period: int) -> Coupling:

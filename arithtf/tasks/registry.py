@@ -7,8 +7,17 @@ from typing import Any
 
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
+from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
+from arithtf.tasks.signs import Comparison, Subtraction
+from arithtf.tasks.strings import Copy, Parity, Reverse
 
-TASKS: dict[str, type[Task]] = {Addition.name: Addition}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition,
+        Copy, Reverse, Parity,
+    )
+}  # fmt: skip
 
 
 def task_from_dict(data: Mapping[str, Any]) -> Task:

@@ -20,6 +20,7 @@ class Vocabulary:
     Args:
         base: number base; tokens 0..base-1 are the digits.
         symbols: the task's own symbols, one character each, numbered after the control tokens.
+        values: above the base: tokens base..values-1 are numbers too large for a digit.
 
     Raises:
         ValueError: base outside 2..128, or symbols that repeat or collide with digits and control.
@@ -27,6 +28,7 @@ class Vocabulary:
 
     base: int = 10
     symbols: tuple[str, ...] = ("+",)
+    values: int = 0
 
     def __post_init__(self) -> None:
         if not 2 <= self.base <= _core.MAX_BASE:
@@ -44,27 +46,27 @@ class Vocabulary:
     @property
     def size(self) -> int:
         """Number of tokens."""
-        return self.base + len(CONTROL) + len(self.symbols)
+        return self.pad + len(CONTROL) + len(self.symbols)
 
     @property
     def pad(self) -> int:
-        """Token of columns that hold nothing."""
-        return self.base
+        """Token of columns that hold nothing, the first that is no number."""
+        return max(self.base, self.values)
 
     @property
     def bos(self) -> int:
         """First token of every instance."""
-        return self.base + 1
+        return self.pad + 1
 
     @property
     def eos(self) -> int:
         """Last token of every answer."""
-        return self.base + 2
+        return self.pad + 2
 
     @property
     def equals(self) -> int:
         """Token that ends the prompt."""
-        return self.base + 3
+        return self.pad + 3
 
     def id(self, symbol: str) -> int:
         """Token of one of the task's symbols.
@@ -74,15 +76,15 @@ class Vocabulary:
         """
         if symbol not in self.symbols:
             raise ValueError(f"expected one of the symbols {self.symbols}, got {symbol!r}")
-        return self.base + len(CONTROL) + self.symbols.index(symbol)
+        return self.pad + len(CONTROL) + self.symbols.index(symbol)
 
     def token_text(self, token: int) -> str:
         """One token as text; digits from 36 on are written as `<36>`."""
         if not 0 <= token < self.size:
             raise ValueError(f"tokens are 0..{self.size - 1}, got {token}")
-        if token < self.base:
-            return DIGITS[token] if token < len(DIGITS) else f"<{token}>"
-        return (*CONTROL, *self.symbols)[token - self.base]
+        if token < self.pad:
+            return DIGITS[token] if token < min(self.base, len(DIGITS)) else f"<{token}>"
+        return (*CONTROL, *self.symbols)[token - self.pad]
 
     def text(self, tokens: npt.ArrayLike) -> str:
         """A one-dimensional array of tokens as text.

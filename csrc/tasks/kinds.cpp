@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "tasks/addition.h"
+#include "tasks/draw.h"
 
-namespace arithtf::addition {
+namespace arithtf {
 namespace {
 
 using Pair = std::pair<int, int>;
@@ -52,9 +52,11 @@ struct Columns {
 
   bool top(std::int64_t column) const { return column == length - 1; }
 
-  Problem problem() {
+  void pair_to(Number* out) {
     const Number x = normal_form(a, length), y = normal_form(b, length);
-    return coin() ? Problem{y, x} : Problem{x, y};
+    const bool exchanged = coin();
+    out[exchanged ? 1 : 0] = x;
+    out[exchanged ? 0 : 1] = y;
   }
 };
 
@@ -98,7 +100,8 @@ void fill_lopsided(Columns& columns) {
   columns.b[columns.length - 1] = static_cast<std::uint8_t>(columns.digit());
 }
 
-// 0 + x, base^k + x, or two numbers with three of four inner digits zero.
+// 0 + x, base^k + x, or two numbers with three of four inner digits zero; the first forms have a zero or a
+// power of the base only where there are two numbers.
 void fill_zeros(Columns& columns) {
   const auto form = columns.words.below(3);
   if (form == 0) {
@@ -131,9 +134,15 @@ void fill_alternating(Columns& columns) {
   }
 }
 
+// The kinds that shape a number on its own.
+bool alone(Kind kind) {
+  return kind == Kind::uniform || kind == Kind::ripple || kind == Kind::repdigit ||
+         kind == Kind::zeros || kind == Kind::alternating;
+}
+
 // In base 2 an absorbing column is 0 + 0 and cannot be the top one.
 bool possible(const Draw& draw, std::int64_t length) {
-  return draw.base > 2 || draw.kind != Kind::chain ||
+  return draw.shape.base > 2 || draw.kind != Kind::chain ||
          length != draw.chain_length + draw.chain_place + 1;
 }
 
@@ -148,6 +157,8 @@ std::int64_t draw_length(const Draw& draw, WordStream& words) {
 
 }  // namespace
 
+bool has_kind(const Shape& shape, Kind kind) { return shape.numbers() == 2 ? !shape.strings : alone(kind); }
+
 std::int64_t shortest(const Draw& draw) {
   if (draw.kind == Kind::kill) return 3;
   if (draw.kind != Kind::chain) return 1;
@@ -156,8 +167,9 @@ std::int64_t shortest(const Draw& draw) {
   return length;
 }
 
-Problem draw_structured(const Draw& draw, WordStream& words, std::uint8_t* a, std::uint8_t* b) {
-  Columns columns{words, draw.base, a, b, draw_length(draw, words)};
+void draw_structured(const Draw& draw, WordStream& words, std::uint8_t* a, std::uint8_t* b,
+                     Number* out) {
+  Columns columns{words, draw.shape.base, a, b, draw_length(draw, words)};
   std::fill_n(a, columns.length, std::uint8_t{0});
   std::fill_n(b, columns.length, std::uint8_t{0});
   switch (draw.kind) {
@@ -165,7 +177,7 @@ Problem draw_structured(const Draw& draw, WordStream& words, std::uint8_t* a, st
     case Kind::complement: fill_complement(columns, false); break;
     case Kind::complement_plus: fill_complement(columns, true); break;
     case Kind::ripple:
-      std::fill_n(a, columns.length, static_cast<std::uint8_t>(draw.base - 1));
+      std::fill_n(a, columns.length, static_cast<std::uint8_t>(draw.shape.base - 1));
       b[columns.length - 1] = 1;
       break;
     case Kind::repdigit:
@@ -182,7 +194,8 @@ Problem draw_structured(const Draw& draw, WordStream& words, std::uint8_t* a, st
     case Kind::alternating: fill_alternating(columns); break;
     case Kind::uniform: break;
   }
-  return columns.problem();
+  if (draw.shape.numbers() > 1) return columns.pair_to(out);
+  out[0] = draw.shape.strings ? Number{a, columns.length} : normal_form(a, columns.length);
 }
 
-}  // namespace arithtf::addition
+}  // namespace arithtf

@@ -1,0 +1,262 @@
+"""What column tasks have in common: a rule (`column_rule`) makes batches, answers and the cover."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+from arithtf.tasks.base import Split, Task
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.column_cover import rule_cover
+from arithtf.tasks.column_rule import Rule, core_task
+from arithtf.tasks.columns import WindowLike
+from arithtf.tasks.coupling import Coupling
+from arithtf.tasks.draws import draw_arguments
+from arithtf.tasks.vocabulary import DIGITS, Vocabulary
+
+ALONE = ("uniform", "ripple", "repdigit", "zeros", "alternating")
+"""Kinds of problems with one number, see `ColumnTask.batch`."""
+
+
+class ColumnTask(Task):
+    """A task whose answer is rows of tokens, each written column by column from a finite state.
+
+    A subclass is a frozen dataclass with a vocabulary, a rule, and how problems and answers are
+    written by people. Its segments are BOS, the operands with separators between them, "=", and
+    the rule's rows with their ends.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ALONE
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the task."""
+
+    @abstractmethod
+    def rule(self) -> Rule:
+        """How answers are written."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task's fields for JSON, with its name under "task"."""
+        return {"task": self.name, **asdict(self)}  # type: ignore[call-overload]
+
+    def batch(
+        self,
+        coupling: Coupling,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        chain: tuple[int, int] | None = None,
+        threads: int = 0,
+    ) -> Batch:
+        """A batch by address: the same arguments give the same bytes, for any number of threads.
+
+        Args:
+            coupling: which ids the tokens get.
+            seed: 0 .. 2^64 - 1.
+            split: "train" and "test" never share a problem (1 in 8 is test, by a hash of the set of
+                operands); "all" draws from both.
+            step: 0 .. 2^64 - 1; batches of different steps are independent.
+            lengths: (low, high), uniform lengths of each operand; of the longer one in structured
+                kinds.
+            size: number of instances B.
+            kind: one of `kinds`. Tasks with two numbers have those of addition; with one,
+                "ripple" is a number of largest digits, "repdigit" of equal ones, "zeros" has zeros
+                inside or is a power of the base, "alternating" has two digits in turn.
+            chain: (length, place) for kind "chain", see `Addition.batch`.
+            threads: 0 chooses by size.
+
+        Returns:
+            Batch whose columns are made for operands of `high` digits.
+
+        Raises:
+            ValueError: arguments outside these ranges.
+        """
+        arguments = draw_arguments(seed, split, step, lengths, size, kind, chain, threads)
+        return Batch(*_core_task(self).batch(self.core_coupling(coupling), **arguments))
+
+    def operands(
+        self,
+        *,
+        seed: int,
+        split: Split,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str = "uniform",
+        chain: tuple[int, int] | None = None,
+        threads: int = 0,
+    ) -> Operands:
+        """The problems of the batch at the same address (see `batch`), without laying them out.
+
+        Raises:
+            ValueError: see `batch`.
+        """
+        arguments = draw_arguments(seed, split, step, lengths, size, kind, chain, threads)
+        return Operands(*_core_task(self).operands(**arguments), self.arity)
+
+    def layout(
+        self,
+        coupling: Coupling,
+        operands: Operands,
+        *,
+        solved: bool = True,
+        width: int | None = None,
+        threads: int = 0,
+    ) -> Batch:
+        """Given problems as a batch.
+
+        Args:
+            coupling: which ids the tokens get. Every level starts at its lowest start; randomized
+                positions are drawn from a fixed address.
+            operands: the problems.
+            solved: False leaves the answer to a decoder: PAD tokens, ids of rows as long as the
+                operands and of a last row that fills its columns, no targets.
+            width: digits of the longest operand the columns are made for; default the longest
+                given.
+            threads: 0 chooses by size.
+
+        Returns:
+            Batch whose prompts end at column `start`.
+
+        Raises:
+            ValueError: operands with leading zeros, digits not below the base, or longer than
+                width.
+        """
+        self._check_operands(operands)
+        core = _core_task(self)
+        return Batch(
+            *core.layout(
+                self.core_coupling(coupling),
+                operands.digits,
+                operands.offsets,
+                width=width,
+                solved=solved,
+                threads=threads,
+            )
+        )
+
+    def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+        """Problems that contain every local context of any length (proof: `column_cover`).
+
+        Args:
+            coupling: operands and rows must be aligned by column on every level.
+            windows: one finite window per level, (back, ahead) or an int w for (w, w).
+
+        Returns:
+            The problems, short ones first.
+
+        Raises:
+            ValueError: the level and segment that do not allow it, or a reach too large.
+        """
+        self.check_coupling(coupling)
+        names = ("a", "b")[: self.rule().numbers]
+        return Operands(*rule_cover(self.rule(), coupling, windows, names), self.arity)
+
+    def answer(self, operands: Operands) -> list[Bytes]:
+        """The true answers as tokens in the order they are written, without EOS.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        self._check_operands(operands)
+        return _core_task(self).answers(operands.digits, operands.offsets)
+
+    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
+        """Which problems belong to the test split, bool [B]; the order of operands is irrelevant.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        self._check_operands(operands)
+        return _core_task(self).test_split(operands.digits, operands.offsets)
+
+    def problem(self, operands: Operands, i: int) -> str:
+        """Problem i with its true answer, like "7-12=-5".
+
+        Raises:
+            ValueError: a base above 36.
+        """
+        numbers = operands.problem(i)
+        answer = self.render(self.answer(Operands.from_digits([numbers], arity=self.arity))[0])
+        return f"{self.question([digits_text(n) for n in numbers])}={answer}"
+
+    def question(self, numbers: Sequence[str]) -> str:
+        """A problem's operands as a person writes it."""
+        signs = ["".join(s) for s in self.segments[2 : 2 * self.arity : 2]]
+        return numbers[0] + "".join(s + n for s, n in zip(signs, numbers[1:], strict=True))
+
+    def written(self, answer_tokens: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Answer tokens up to the first EOS.
+
+        Raises:
+            ValueError: there are none.
+        """
+        tokens = np.asarray(answer_tokens).astype(np.int64)
+        ends = np.flatnonzero(tokens == self.vocabulary.eos)
+        tokens = tokens[: ends[0]] if ends.size else tokens
+        if tokens.size == 0:
+            raise ValueError("the answer is empty")
+        return tokens
+
+    def digits(self, tokens: npt.NDArray[np.int64]) -> Bytes:
+        """Tokens as digits.
+
+        Raises:
+            ValueError: a token that is not a digit, or a base that cannot be written as text.
+        """
+        base = self.rule().base
+        if base > len(DIGITS):
+            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {base}")
+        wrong = np.flatnonzero((tokens < 0) | (tokens >= base))
+        if wrong.size:
+            token = self.vocabulary.token_text(int(tokens[wrong[0]]))
+            raise ValueError(f"the answer has {token!r} where a digit was expected")
+        return tokens.astype(np.uint8)
+
+    def number(self, tokens: npt.NDArray[np.int64]) -> str:
+        """Digits, least significant first, as an ordinary number without leading zeros.
+
+        Raises:
+            ValueError: see `digits`.
+        """
+        return digits_text(strip_zeros(self.digits(tokens)[::-1]))
+
+    def _check_operands(self, operands: Operands) -> None:
+        if operands.arity != self.arity or len(operands) == 0:
+            raise ValueError(
+                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
+                f"{operands.arity}"
+            )
+
+
+def operand_pair(line: str, sign: str, base: int, example: str) -> tuple[Bytes, ...]:
+    """The digits of two operands around a sign.
+
+    Raises:
+        ValueError: not one such sign, or what is wrong with an operand.
+    """
+    parts = line.split(sign)
+    if len(parts) != 2:
+        raise ValueError(
+            f"expected one {sign!r} between two operands, like {example}; got {len(parts) - 1}"
+        )
+    names = ("the first operand", "the second operand")
+    return tuple(text_digits(p, base, name=n) for p, n in zip(parts, names, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _core_task(task: ColumnTask) -> _core.ColumnTask:
+    return core_task(task.rule())

@@ -1,0 +1,288 @@
+"""Column tasks that write one number: increment, times a digit, modular addition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy.typing as npt
+
+from arithtf.tasks.addition import KINDS
+from arithtf.tasks.batch import Bytes, text_digits
+from arithtf.tasks.column_rule import Pass, Rule
+from arithtf.tasks.column_task import ColumnTask, operand_pair
+from arithtf.tasks.vocabulary import Vocabulary
+
+
+class _NumberTask(ColumnTask):
+    """The answer is the digits of a number, least significant first."""
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> an ordinary number, most significant digit first.
+
+        Raises:
+            ValueError: no digits, or a token that is not a digit.
+        """
+        return self.number(self.written(answer_tokens))
+
+
+@dataclass(frozen=True)
+class Increment(_NumberTask):
+    """a + 1.
+
+    An instance is BOS, a, "=", answer; EOS is the last token of the answer.
+
+    Args:
+        base: number base, 2..128.
+    """
+
+    base: int = 10
+
+    name: ClassVar[str] = "increment"
+    arity: ClassVar[int] = 1
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "=")
+
+    def __post_init__(self) -> None:
+        Vocabulary(self.base, ())
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "="."""
+        return Vocabulary(self.base, ())
+
+    def rule(self) -> Rule:
+        """One row from the carry 1."""
+        words, base = self.vocabulary, self.base
+        row = Pass(
+            row="answer",
+            start=lambda _: 1,
+            step=lambda carry, column: divmod(column[0] + carry, base),
+            finish=lambda carry: (1, words.eos) if carry else (words.eos,),
+        )
+        return Rule(base=base, control=words.pad, passes=(row,))
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A number like "129", or "129+1" -> its digits, most significant first.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        number, plus, one = line.partition("+")
+        if plus and one.strip() != "1":
+            raise ValueError(f"expected a number, or one with +1, got '+{one.strip()}'")
+        return (text_digits(number, self.base),)
+
+    def question(self, numbers: list[str]) -> str:  # type: ignore[override]
+        """Like "129+1"."""
+        return f"{numbers[0]}+1"
+
+
+@dataclass(frozen=True)
+class TimesDigit(_NumberTask):
+    """Products of a number and a single digit.
+
+    An instance is BOS, a, "*", b, "=", answer. The answer has as many digits as a, and one more if
+    there is a carry: times 0 it is a row of zeros.
+
+    Args:
+        base: number base, 2..128.
+    """
+
+    base: int = 10
+
+    name: ClassVar[str] = "times-digit"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=")
+
+    def __post_init__(self) -> None:
+        Vocabulary(self.base, ("*",))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "=", "*"."""
+        return Vocabulary(self.base, ("*",))
+
+    def rule(self) -> Rule:
+        """One row: digit by digit with the carry."""
+        words, base = self.vocabulary, self.base
+
+        def step(state: tuple[int, int], column: tuple[int, ...]) -> tuple[tuple[int, int], int]:
+            factor, carry = state
+            after, digit = divmod(column[0] * factor + carry, base)
+            return (factor, after), digit
+
+        row = Pass(
+            row="answer",
+            start=lambda factor: (factor, 0),
+            step=step,
+            finish=lambda state: (state[1], words.eos) if state[1] else (words.eos,),
+        )
+        return Rule(
+            base=base, control=words.pad, separators=(words.id("*"),), digit=True, passes=(row,)
+        )
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A product like "1234*7" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        operands = operand_pair(line, "*", self.base, "1234*7")
+        if operands[1].size > 1:
+            raise ValueError(
+                f"the second operand must be a single digit, got {operands[1].size} digits"
+            )
+        return operands
+
+
+@dataclass(frozen=True)
+class ModularAddition(_NumberTask):
+    """(a + b) modulo d * base^(k-1), d dividing the base: the last k digits decide.
+
+    An instance is BOS, a, "+", b, "=", answer. The answer has at most k digits, of which leading
+    ones may be zero.
+
+    Args:
+        modulus: for base 10 for example 10, 20, 50, 100, 1000.
+        base: number base, 2..128.
+
+    Raises:
+        ValueError: a modulus of another form (see `ResidueAddition` for any modulus).
+    """
+
+    modulus: int = 1000
+    base: int = 10
+
+    name: ClassVar[str] = "modular-addition"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __post_init__(self) -> None:
+        Vocabulary(self.base, ("+",))
+        if self.modulus < 2 or self.base % self._parts()[0]:
+            raise ValueError(
+                f"expected a modulus d * {self.base}^k with d dividing {self.base}, got "
+                f"{self.modulus}; residue-addition takes any modulus"
+            )
+
+    def _parts(self) -> tuple[int, int]:
+        """d >= 2 and k with modulus = d * base^(k-1)."""
+        top, digits = self.modulus, 1
+        while top > self.base and top % self.base == 0:
+            top, digits = top // self.base, digits + 1
+        return top, digits
+
+    @property
+    def digits_kept(self) -> int:
+        """k, the largest number of digits of an answer."""
+        return self._parts()[1]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "=", "+"."""
+        return Vocabulary(self.base, ("+",))
+
+    def rule(self) -> Rule:
+        """One row of at most k columns, the top one modulo d."""
+        words, base = self.vocabulary, self.base
+        top, limit = self._parts()
+
+        def step(state: tuple[int, int], column: tuple[int, ...]) -> tuple[tuple[int, int], int]:
+            done, carry = state
+            total = carry + sum(max(digit, 0) for digit in column)
+            if done >= limit - 1:
+                return (limit, 0), total % top
+            return (done + 1, total // base), total % base
+
+        row = Pass(
+            row="answer",
+            start=lambda _: (0, 0),
+            step=step,
+            finish=lambda state: (1, words.eos) if state[1] else (words.eos,),
+        )
+        return Rule(
+            base=base, control=words.pad, numbers=2, separators=(words.id("+"),), limit=limit,
+            symmetric=True, passes=(row,),
+        )  # fmt: skip
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A sum like "12+34" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        return operand_pair(line, "+", self.base, "12+34")
+
+
+@dataclass(frozen=True)
+class ResidueAddition(ColumnTask):
+    """(a + b) modulo any p, with a written-out running residue.
+
+    An instance is BOS, a, "+", b, "=", answer, with both operands zero-padded to the longer one.
+    The answer is a token for each column from the left: the residue of the sum of the digits so
+    far (Horner's rule, r <- base r + a + b mod p). The last one is the result. A residue is one
+    token, whatever its size.
+
+    Args:
+        modulus: 2..240.
+        base: number base, 2..128.
+
+    Raises:
+        ValueError: a modulus out of range.
+    """
+
+    modulus: int = 101
+    base: int = 10
+
+    name: ClassVar[str] = "residue-addition"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.modulus <= 240:
+            raise ValueError(f"expected a modulus in 2..240, got {self.modulus}")
+        Vocabulary(self.base, ("+",), self.modulus)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits and residues, PAD, BOS, EOS, "=", "+"."""
+        return Vocabulary(self.base, ("+",), self.modulus)
+
+    def rule(self) -> Rule:
+        """One row: the running residue."""
+        words, base, modulus = self.vocabulary, self.base, self.modulus
+
+        def step(state: int, column: tuple[int, ...]) -> tuple[int, int]:
+            after = (base * state + sum(column)) % modulus
+            return after, after
+
+        row = Pass(row="answer", start=lambda _: 0, step=step, finish=lambda _: (words.eos,))
+        return Rule(
+            base=base, control=words.pad, numbers=2, separators=(words.id("+"),), padded=True,
+            from_left=True, symmetric=True, passes=(row,),
+        )  # fmt: skip
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A sum like "12+34" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        return operand_pair(line, "+", self.base, "12+34")
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> the last residue as a decimal number.
+
+        Raises:
+            ValueError: a token that is not a residue.
+        """
+        tokens = self.written(answer_tokens)
+        if tokens.min() < 0 or tokens.max() >= self.modulus:
+            raise ValueError(f"the running residue has a token that is not below {self.modulus}")
+        return str(int(tokens[-1]))

@@ -1,0 +1,192 @@
+"""Subtraction with sign, and comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf.tasks.addition import KINDS
+from arithtf.tasks.batch import Bytes
+from arithtf.tasks.column_rule import Pass, Rule
+from arithtf.tasks.column_task import ColumnTask, operand_pair
+from arithtf.tasks.vocabulary import Vocabulary
+
+
+def _comparison(state: int, column: tuple[int, ...]) -> int:
+    """Sign of a - b so far; an operand that has ended counts as 0."""
+    a, b = (max(digit, 0) for digit in column)
+    return state if a == b else (1 if a > b else -1)
+
+
+@dataclass(frozen=True)
+class Comparison(ColumnTask):
+    """Whether a is less than, equal to or greater than b.
+
+    An instance is BOS, a, "?", b, "=", answer. The answer is a running comparison from the least
+    significant column on, a token "<", "=" or ">" for each: what the digits so far say. The last
+    one is the result.
+
+    Args:
+        base: number base, 2..128.
+    """
+
+    base: int = 10
+
+    name: ClassVar[str] = "comparison"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "?", "b", "=", "answer")
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "?", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __post_init__(self) -> None:
+        Vocabulary(self.base, ("?", "<", ">"))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "=", "?", "<", ">"."""
+        return Vocabulary(self.base, ("?", "<", ">"))
+
+    def rule(self) -> Rule:
+        """One row: the running comparison."""
+        words = self.vocabulary
+        token = {-1: words.id("<"), 0: words.equals, 1: words.id(">")}
+
+        def step(state: int, column: tuple[int, ...]) -> tuple[int, int]:
+            after = _comparison(state, column)
+            return after, token[after]
+
+        row = Pass(row="answer", start=lambda _: 0, step=step, finish=lambda _: (words.eos,))
+        return Rule(
+            base=self.base, control=words.pad, numbers=2, separators=(words.id("?"),), passes=(row,)
+        )
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A comparison -> operands' digits, most significant first.
+
+        Args:
+            line: like "5<7"; the sign between the operands, one of "?", "<", ">" and "=", is what
+                is asked for and does not matter.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        for sign in "<>=":
+            line = line.replace(sign, "?")
+        return operand_pair(line, "?", self.base, "5<7")
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> "<", "=" or ">".
+
+        Raises:
+            ValueError: a token that is not one of these.
+        """
+        words, tokens = self.vocabulary, self.written(answer_tokens)
+        wrong = np.flatnonzero(~np.isin(tokens, [words.id("<"), words.equals, words.id(">")]))
+        if wrong.size:
+            token = words.token_text(int(tokens[wrong[0]]))
+            raise ValueError(f"the running comparison has {token!r} where <, = or > was expected")
+        return words.token_text(int(tokens[-1]))
+
+    def problem(self, operands: object, i: int) -> str:
+        """Problem i with its true answer, like "5<7"."""
+        question, _, sign = super().problem(operands, i).partition("=")  # type: ignore[arg-type]
+        return question.replace("?", sign)
+
+
+@dataclass(frozen=True)
+class Subtraction(ColumnTask):
+    """Differences a - b with their sign.
+
+    An instance is BOS, a, "-", b, "=", running, sign, answer. Which way to subtract must be known
+    before the first digit is written, so a running comparison (see `Comparison`) comes first; it
+    ends with the sign, "+" or "-", which every later query sees. Then the digits of |a - b|
+    follow, least significant first and as many as the longer operand has, and EOS.
+
+    Args:
+        base: number base, 2..128.
+    """
+
+    base: int = 10
+
+    name: ClassVar[str] = "subtraction"
+    arity: ClassVar[int] = 2
+    segments: ClassVar[tuple[str, ...]] = (
+        "bos", "a", "-", "b", "=", "running", "sign", "answer",
+    )  # fmt: skip
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "-", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __post_init__(self) -> None:
+        Vocabulary(self.base, ("-", "+", "<", ">"))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Digits, PAD, BOS, EOS, "=", "-", "+", "<", ">"."""
+        return Vocabulary(self.base, ("-", "+", "<", ">"))
+
+    def rule(self) -> Rule:
+        """Two rows: the running comparison with the sign, and the digits."""
+        words = self.vocabulary
+        token = {-1: words.id("<"), 0: words.equals, 1: words.id(">")}
+
+        def compare(state: int, column: tuple[int, ...]) -> tuple[int, int]:
+            after = _comparison(state, column)
+            return after, token[after]
+
+        def subtract(
+            state: tuple[bool, int], column: tuple[int, ...]
+        ) -> tuple[tuple[bool, int], int]:
+            negative, borrow = state
+            a, b = (max(digit, 0) for digit in column)
+            rest = (b - a if negative else a - b) - borrow
+            return (negative, int(rest < 0)), rest % self.base
+
+        running = Pass(
+            row="running",
+            end="sign",
+            start=lambda _: 0,
+            step=compare,
+            finish=lambda state: (words.id("-" if state < 0 else "+"),),
+        )
+        digits = Pass(
+            row="answer",
+            start=lambda comparison: (comparison < 0, 0),
+            step=subtract,
+            finish=lambda _: (words.eos,),
+        )
+        return Rule(
+            base=self.base, control=words.pad, numbers=2, separators=(words.id("-"),),
+            passes=(running, digits),
+        )  # fmt: skip
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A difference like "7-12" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        return operand_pair(line, "-", self.base, "7-12")
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> an ordinary number with its sign.
+
+        Raises:
+            ValueError: tokens that are not a running comparison, a sign and as many digits.
+        """
+        words, tokens = self.vocabulary, self.written(answer_tokens)
+        length = tokens.size // 2
+        running, sign, digits = tokens[:length], tokens[length], tokens[length + 1 :]
+        compared = np.isin(running, [words.id("<"), words.equals, words.id(">")])
+        if tokens.size % 2 == 0 or length == 0 or not compared.all():
+            raise ValueError("expected a running comparison, a sign and as many digits")
+        if sign not in (words.id("+"), words.id("-")):
+            raise ValueError(f"expected a sign, got {words.token_text(int(sign))!r}")
+        number = self.number(digits)
+        if sign == words.id("+"):
+            return number
+        if number == "0":
+            raise ValueError("the answer is a negative zero")
+        return f"-{number}"

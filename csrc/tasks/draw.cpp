@@ -1,0 +1,169 @@
+#include "tasks/draw.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "parallel.h"
+
+namespace arithtf {
+namespace {
+
+constexpr std::array<const char*, 3> split_names{"train", "test", "all"};
+constexpr std::array<const char*, 11> kind_names{
+    "uniform", "chain", "complement", "complement_plus", "ripple", "repdigit",
+    "kill",    "lopsided", "zeros",    "double",          "alternating"};
+constexpr int redraws = 4096;
+
+template <typename Names>
+std::size_t position(const Names& names, const std::string& name, const char* what) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+  std::string known = names[0];
+  for (std::size_t k = 1; k < names.size(); ++k) known.append(", ").append(names[k]);
+  throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got '" + name + "'");
+}
+
+std::string name_of(Kind kind) { return kind_names[static_cast<std::size_t>(kind)]; }
+
+}  // namespace
+
+Split split_named(const std::string& name) {
+  return static_cast<Split>(position(split_names, name, "split"));
+}
+
+Kind kind_named(const std::string& name) {
+  return static_cast<Kind>(position(kind_names, name, "kind"));
+}
+
+void check_size(std::int64_t instances) {
+  if (instances < 1) {
+    throw std::invalid_argument("expected at least one instance, got size " + std::to_string(instances));
+  }
+}
+
+void Draw::check() const {
+  check_base(shape.base);
+  if (low < 1 || high < low) {
+    throw std::invalid_argument("lengths must be (low, high) with 1 <= low <= high, got (" +
+                                std::to_string(low) + ", " + std::to_string(high) + ")");
+  }
+  if (!has_kind(shape, kind)) {
+    throw std::invalid_argument("kind '" + name_of(kind) + "' is for two numbers; this task has " +
+                                std::to_string(shape.numbers()) + (shape.strings ? " strings" : " numbers"));
+  }
+  if (kind != Kind::uniform && split != Split::all) {
+    throw std::invalid_argument("structured kinds are in no split: expected split 'all' for kind '" +
+                                name_of(kind) + "', got '" +
+                                split_names[static_cast<std::size_t>(split)] + "'");
+  }
+  if (kind != Kind::chain && (chain_length != 0 || chain_place != 0)) {
+    throw std::invalid_argument("chain=(length, place) is for kind 'chain' only; leave it out");
+  }
+  if (kind == Kind::chain && (chain_length < 1 || chain_place < 0 || chain_length > high ||
+                              chain_place > high - chain_length)) {
+    throw std::invalid_argument(
+        "kind 'chain' needs chain=(length, place) with length >= 1, place >= 0 and length + place <= "
+        "the longest operand " + std::to_string(high) + ", got (" + std::to_string(chain_length) +
+        ", " + std::to_string(chain_place) + ")");
+  }
+  if (shortest(*this) > high) {
+    throw std::invalid_argument("kind '" + name_of(kind) + "' needs operands of at least " +
+                                std::to_string(shortest(*this)) +
+                                " digits here, got lengths up to " + std::to_string(high));
+  }
+}
+
+std::uint64_t Draw::problem_stream() const {
+  return static_cast<std::uint64_t>(kind) * 16 + static_cast<std::uint64_t>(split);
+}
+
+IdDraws Draw::id_draws() const {
+  return {seed, id_stream + problem_stream(), step, split == Split::train};
+}
+
+Sampler::Sampler(const Draw& draw)
+    : draw_(draw),
+      digits_(static_cast<std::size_t>(std::max<std::int64_t>(draw.shape.arity, 2)),
+              std::vector<std::uint8_t>(static_cast<std::size_t>(draw.high) + 1)),
+      operands_(static_cast<std::size_t>(draw.shape.arity)) {}
+
+std::span<const Number> Sampler::operator()(std::int64_t sample) {
+  WordStream words(draw_.seed, draw_.problem_stream(), draw_.step, static_cast<std::uint64_t>(sample));
+  const Shape& shape = draw_.shape;
+  const auto draw_digit = [&] {
+    if (!shape.last_digit) return;
+    std::vector<std::uint8_t>& out = digits_[static_cast<std::size_t>(shape.arity - 1)];
+    out[0] = static_cast<std::uint8_t>(words.below(static_cast<std::uint64_t>(shape.base)));
+    operands_.back() = {out.data(), 1};
+  };
+  if (draw_.kind != Kind::uniform) {
+    draw_structured(draw_, words, digits_[0].data(), digits_[1].data(), operands_.data());
+    draw_digit();
+    return operands_;
+  }
+  const auto lengths = static_cast<std::uint64_t>(draw_.high - draw_.low + 1);
+  for (int attempt = 0; attempt < redraws; ++attempt) {
+    for (std::int64_t k = 0; k < shape.numbers(); ++k) {
+      const std::uint64_t word = words.next();
+      const auto length = draw_.low + static_cast<std::int64_t>(high_product(word, lengths));
+      std::uint8_t* out = digits_[static_cast<std::size_t>(k)].data();
+      if (shape.strings) {
+        fill_uniform(words, shape.base, out, length);
+      } else {
+        draw_number(words, word * lengths, shape.base, out, length);
+      }
+      operands_[static_cast<std::size_t>(k)] = {out, length};
+    }
+    draw_digit();
+    if (draw_.split == Split::all ||
+        in_test_split(operands_.data(), shape.arity) == (draw_.split == Split::test)) {
+      return operands_;
+    }
+  }
+  throw std::invalid_argument("no problem of lengths " + std::to_string(draw_.low) + ".." +
+                              std::to_string(draw_.high) + " is in split '" +
+                              split_names[static_cast<std::size_t>(draw_.split)] +
+                              "'; allow longer operands or use split 'all'");
+}
+
+void Operands::check(const Shape& shape) const {
+  for (std::int64_t i = 0; i < instances; ++i) {
+    for (std::int64_t k = 0; k < arity; ++k) {
+      const Number number = operand(i, k);
+      check_number(number, shape.base, i, k, shape.strings);
+      if (shape.last_digit && k == arity - 1 && number.length != 1) {
+        throw std::invalid_argument("operand " + std::to_string(k) + " of instance " +
+                                    std::to_string(i) + " must be a single digit, got " +
+                                    std::to_string(number.length) + " digits");
+      }
+    }
+  }
+}
+
+std::int64_t Operands::longest(std::int64_t numbers) const {
+  std::int64_t length = 0;
+  for (std::int64_t i = 0; i < instances; ++i) {
+    for (std::int64_t k = 0; k < numbers; ++k) length = std::max(length, operand(i, k).length);
+  }
+  return length;
+}
+
+std::vector<Ragged> draw_operands(const Draw& draw, std::int64_t size, std::int64_t threads) {
+  check_size(size);
+  const std::int64_t parts = std::min(size, thread_count(threads, size * draw.high));
+  std::vector<Ragged> drawn(static_cast<std::size_t>(parts));
+  parallel_parts(size, parts, [&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+    Sampler sampler(draw);
+    Ragged& out = drawn[static_cast<std::size_t>(part)];
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (const Number n : sampler(i)) {
+        out.digits.insert(out.digits.end(), n.digits, n.digits + n.length);
+        out.lengths.push_back(n.length);
+      }
+    }
+  });
+  return drawn;
+}
+
+}  // namespace arithtf

@@ -1,0 +1,158 @@
+"""Covers of column tasks contain exactly the contexts that occur: brute force over short ones."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from arithtf.certify import find_conflicts
+from arithtf.certify.contexts import collect, layouts
+from arithtf.tasks import (
+    Comparison,
+    Copy,
+    Coupling,
+    Increment,
+    Level,
+    ModularAddition,
+    Operands,
+    Parity,
+    Place,
+    ResidueAddition,
+    Reverse,
+    Subtraction,
+    TimesDigit,
+    couplings,
+)
+
+# Task, coupling, windows, and digits of the longest operands that brute force needs.
+LOCAL = [
+    (Comparison(2), couplings.paired_columns, [(0, 1)], 4),
+    (Comparison(3), couplings.paired_columns, [(2, 1)], 4),
+    (Subtraction(2), couplings.paired_columns, [(2, 1), (0, 0)], 5),
+    (Subtraction(3), couplings.paired_columns, [(2, 1), (0, 0)], 4),
+    (Increment(2), couplings.digit_columns, [(1, 0)], 6),
+    (Increment(5), couplings.digit_columns, [(1, 1)], 5),
+    (TimesDigit(3), couplings.digit_columns, [(1, 0), (0, 0)], 6),
+    (TimesDigit(5), couplings.digit_columns, [(1, 0), (0, 0)], 5),
+    (ModularAddition(4, 2), couplings.modular_columns, [(1, 0), (0, 1)], 5),
+    (ModularAddition(3, 3), couplings.modular_columns, [(1, 0), (0, 1)], 4),
+    (ModularAddition(2, 4), couplings.modular_columns, [(1, 0), (0, 1)], 3),
+    (ResidueAddition(5, 2), couplings.from_left, [(0, 0)], 6),
+    (ResidueAddition(4, 3), couplings.from_left, [(0, 0)], 4),
+    (Copy(3), couplings.from_left, [(0, 0)], 4),
+    (Copy(2), couplings.from_left, [(2, 1)], 7),
+    (Reverse(3), couplings.digit_columns, [(0, 0)], 4),
+    (Reverse(2), couplings.digit_columns, [(1, 2)], 7),
+    (Parity(), couplings.from_left, [(0, 0)], 5),
+    (Parity(3), couplings.from_left, [(1, 0)], 5),
+]
+
+
+def everything(task, longest):
+    """Every problem whose operands have at most so many digits."""
+    base = task.base
+    if isinstance(task, Copy | Reverse | Parity):
+        words = (
+            word for n in range(1, longest + 1) for word in itertools.product(range(base), repeat=n)
+        )
+        return Operands.from_digits(([word] for word in words), arity=1)
+    sides = [range(base**longest)] * (task.arity - isinstance(task, TimesDigit))
+    if isinstance(task, TimesDigit):
+        sides.append(range(base))
+    return Operands.from_ints(itertools.product(*sides), base=base, arity=task.arity)
+
+
+def collected(task, coupling, windows, operands):
+    return collect(layouts(task, coupling, operands), windows, 1)
+
+
+def case_name(case):
+    return f"{case[0].name}-{case[0].base}"
+
+
+@pytest.mark.parametrize("case", LOCAL, ids=case_name)
+def test_cover_equals_brute_force(case):
+    task, make, windows, longest = case
+    coupling = make(task)
+    brute = collected(task, coupling, windows, everything(task, longest))
+    cover = collected(task, coupling, windows, task.cover(coupling, windows))
+    assert cover.missing(brute) == 0, "the cover misses contexts that occur"
+    assert brute.missing(cover) == 0, "the cover has contexts that short problems do not"
+    assert cover.conflicts() == []
+
+
+def test_rows_that_see_each_other_are_covered():
+    """Digits that see the running comparison above them: a row's tokens as keys of a later row."""
+    task = Subtraction(2)
+    column = Place(left=1)
+    key = {"a": Place(right=1), "running": column, "sign": Place(offset=-1)}
+    query = {"running": column, "sign": column, "answer": column}
+    coupling = Coupling("rows", (Level(name="rows", key=key, query=query),))
+    for windows in ([(1, 0)], [(0, 1)]):
+        brute = collected(task, coupling, windows, everything(task, 7))
+        cover = collected(task, coupling, windows, task.cover(coupling, windows))
+        assert cover.missing(brute) == 0
+        assert brute.missing(cover) == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "make", "windows"),
+    [
+        (Comparison(), couplings.paired_columns, [(0, 0)]),
+        (Subtraction(), couplings.paired_columns, [(0, 1), (0, 0)]),
+        (Increment(), couplings.digit_columns, [(0, 0)]),
+        (TimesDigit(), couplings.digit_columns, [(0, 0), (0, 0)]),
+        (ModularAddition(1000), couplings.modular_columns, [(0, 0), (0, 1)]),
+        (ModularAddition(500), couplings.modular_columns, [(1, 0), (0, 0)]),
+        (Comparison(), couplings.operand_columns, [(0, 0)]),
+    ],
+)
+def test_windows_too_small_conflict(task, make, windows):
+    if make is couplings.operand_columns:  # a and b cannot be told apart
+        level = Level(
+            name="column",
+            key={"a": Place(right=1), "b": Place(right=1)},
+            query={"answer": Place(left=1)},
+        )
+        coupling = Coupling("same", (level,))
+    else:
+        coupling = make(task)
+    assert find_conflicts(task, coupling, windows)
+
+
+@pytest.mark.parametrize("lengths", [(3, 9), (30, 40)])
+@pytest.mark.parametrize("case", LOCAL, ids=case_name)
+def test_cover_contains_random_problems(case, lengths):
+    task, make, windows, _ = case
+    coupling = make(task)
+    cover = collected(task, coupling, windows, task.cover(coupling, windows))
+    kinds = [kind for kind in task.kinds if kind != "chain"]
+    for kind in kinds:
+        batch = task.batch(
+            coupling, seed=1, split="all", step=0, lengths=lengths, size=100, kind=kind
+        )
+        assert cover.missing(collect([batch], windows, 1)) == 0
+
+
+def test_what_cannot_be_covered_is_refused():
+    task = Subtraction()
+    good = couplings.paired_columns(task)
+    with pytest.raises(ValueError, match="infinite window"):
+        task.cover(good, [None, (0, 0)])
+    with pytest.raises(ValueError, match="too large to enumerate"):
+        task.cover(good, [(20, 1), (0, 0)])
+    left = Level(name="left", key={"a": Place(left=2)}, query=good.levels[0].query)
+    with pytest.raises(ValueError, match="key form of 'a' must be offset"):
+        task.cover(Coupling("bad", (left,)), [(2, 1)])
+    shifted = {**good.levels[0].query, "running": Place(right=2)}
+    with pytest.raises(ValueError, match="is being written"):
+        task.cover(Coupling("bad", (Level(name="x", key={}, query=shifted),)), [(2, 1)])
+
+
+def test_operands_of_covers_are_numbers():
+    for task, make, windows, _ in LOCAL:
+        operands = task.cover(make(task), windows)
+        assert task.answer(operands)
+        sizes = [max(d.size for d in problem) for problem in operands]
+        assert sizes == sorted(sizes) or isinstance(task, ResidueAddition)
+        assert np.diff(operands.offsets).min() >= 1
