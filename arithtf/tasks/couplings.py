@@ -112,16 +112,19 @@ def randomized(task: Task, range: int) -> Coupling:
 def paired_columns(task: Task) -> Coupling:
     """Two operands that are told apart: the digits of column j have ids 2j in a and 2j + 1 in b.
 
-    A token of any row of the answer asks for column 2j. A token that ends a row in a segment of its
-    own (the sign of a difference) is seen by every later query, on a level "sign".
+    A token of a comparison asks for column 2j. So do the digits of a difference, on a level
+    "digits" that may have a wider window; and every one of them sees the sign, on a level "sign".
     """
-    rows = task.segments[task.segments.index("=") + 1 :]
     key = {"a": Place(right=2), "b": Place(offset=1, right=2)}
-    column = Level(name="column", key=key, query={row: Place(left=2) for row in rows})
-    if "sign" not in rows:
-        return Coupling("paired_columns", (column,))
-    sign = Level(name="sign", key={"sign": Place()}, query={"answer": Place()})
-    return Coupling("paired_columns", (column, sign))
+    place = Place(left=2)
+    if "sign" not in task.segments:
+        return Coupling("paired_columns", (Level(name="column", key=key, query={"answer": place}),))
+    levels = (
+        Level(name="column", key=key, query={"running": place, "sign": place}),
+        Level(name="digits", key=key, query={"answer": place}),
+        Level(name="sign", key={"sign": Place()}, query={"answer": Place()}),
+    )
+    return Coupling("paired_columns", levels)
 
 
 def digit_columns(task: Task) -> Coupling:

@@ -28,8 +28,8 @@ from arithtf.tasks import (
 LOCAL = [
     (Comparison(2), couplings.paired_columns, [(0, 1)], 4),
     (Comparison(3), couplings.paired_columns, [(2, 1)], 4),
-    (Subtraction(2), couplings.paired_columns, [(2, 1), (0, 0)], 5),
-    (Subtraction(3), couplings.paired_columns, [(2, 1), (0, 0)], 4),
+    (Subtraction(2), couplings.paired_columns, [(0, 1), (2, 1), (0, 0)], 5),
+    (Subtraction(3), couplings.paired_columns, [(0, 1), (2, 1), (0, 0)], 4),
     (Increment(2), couplings.digit_columns, [(1, 0)], 6),
     (Increment(5), couplings.digit_columns, [(1, 1)], 5),
     (TimesDigit(3), couplings.digit_columns, [(1, 0), (0, 0)], 6),
@@ -99,7 +99,7 @@ def test_rows_that_see_each_other_are_covered():
     ("task", "make", "windows"),
     [
         (Comparison(), couplings.paired_columns, [(0, 0)]),
-        (Subtraction(), couplings.paired_columns, [(0, 1), (0, 0)]),
+        (Subtraction(), couplings.paired_columns, [(0, 1), (0, 1), (0, 0)]),
         (Increment(), couplings.digit_columns, [(0, 0)]),
         (TimesDigit(), couplings.digit_columns, [(0, 0), (0, 0)]),
         (ModularAddition(1000), couplings.modular_columns, [(0, 0), (0, 1)]),
@@ -138,9 +138,9 @@ def test_what_cannot_be_covered_is_refused():
     task = Subtraction()
     good = couplings.paired_columns(task)
     with pytest.raises(ValueError, match="infinite window"):
-        task.cover(good, [None, (0, 0)])
+        task.cover(good, [None, (2, 1), (0, 0)])
     with pytest.raises(ValueError, match="too large to enumerate"):
-        task.cover(good, [(20, 1), (0, 0)])
+        task.cover(good, [(0, 1), (20, 1), (0, 0)])
     left = Level(name="left", key={"a": Place(left=2)}, query=good.levels[0].query)
     with pytest.raises(ValueError, match="key form of 'a' must be offset"):
         task.cover(Coupling("bad", (left,)), [(2, 1)])
