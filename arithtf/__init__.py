@@ -17,6 +17,7 @@ All of it is imported when first used.
 """
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,11 +47,23 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "_core":
+        return _load_core()
     if name in _ROOMS:
         return importlib.import_module(f"arithtf.{name}")
     if name in _FROM_EVALUATE:
         return getattr(importlib.import_module("arithtf.evaluate"), name)
     raise AttributeError(f"module 'arithtf' has no attribute {name!r}")
+
+
+def _load_core() -> ModuleType:
+    try:
+        return importlib.import_module("arithtf._core")
+    except ModuleNotFoundError:
+        raise ImportError(
+            "the C++ core of arithtf is not built for this Python; "
+            "build it with `pip install -e .` in the checkout"
+        ) from None
 
 
 def __dir__() -> list[str]:
