@@ -25,7 +25,8 @@ def main() -> None:
     )
     if batch.tokens.shape != (2, 14) or batch.tokens.dtype != np.uint8:
         raise SystemExit(f"expected uint8 tokens [2, 14], got {batch.tokens.shape}")
-    if not Path(arithtf.__file__).with_name("py.typed").is_file():
+    folder = Path(str(arithtf.__file__)).parent
+    if not (folder / "py.typed").is_file():
         raise SystemExit("py.typed is not installed")
     if importlib.util.find_spec("kernels") is not None:
         raise SystemExit("kernels/ is importable under its own name; it would shadow a package")
@@ -34,7 +35,7 @@ def main() -> None:
         found = importlib.metadata.version("arithtf")
         if found != arithtf.__version__:
             raise SystemExit(f"metadata say {found}, the package {arithtf.__version__}")
-    print(f"  {arithtf.__file__}")
+    print(f"  {folder}")
 
 
 if __name__ == "__main__":
