@@ -61,8 +61,9 @@ def _load_core() -> ModuleType:
         return importlib.import_module("arithtf._core")
     except ModuleNotFoundError:
         raise ImportError(
-            "the C++ core of arithtf is not built for this Python; "
-            "build it with `pip install -e .` in the checkout"
+            "the C++ core, arithtf._core, is not built for this Python; "
+            "build it with `pip install -e .` in the checkout",
+            name="arithtf._core",
         ) from None
 
 

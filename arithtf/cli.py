@@ -98,9 +98,7 @@ def _message(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
     if isinstance(error, ImportError):
-        return (
-            "the C++ core is not built; in a checkout run `pip install -e . --no-build-isolation`"
-        )
+        return "the C++ core is not built; in a checkout run `pip install -e .`"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from arithtf.commands.console import say, table
 
-CORE_REMEDY = "build it: `pip install -e . --no-build-isolation` in the checkout"
+CORE_REMEDY = "build it: `pip install -e .` in the checkout"
 ESSENTIAL = ("torch", "numpy", "safetensors", "rich")
 EXTRAS = {"matplotlib": "report", "jinja2": "report", "triton": "triton"}
 VECTOR_FLAGS = ("sse4_2", "avx2", "fma", "avx512f", "amx_bf16", "asimd", "sve")
