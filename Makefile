@@ -50,7 +50,7 @@ packaging: $(VENV)/.installed
 	tools/check_packaging.sh $(PY)
 
 bench: $(VENV)/.installed
-	$(PY) bench/run.py
+	$(PY) -m bench --write $$($(PY) -m bench | sed "s/^benchmarks://")
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -45,7 +45,10 @@ def run_python(code, **kwargs):
 
 
 def test_every_module_imports_without_optional_packages_cuda_or_network():
-    result = run_python(IMPORT_ALL.format(optional=OPTIONAL, modules=["arithtf", *MODULES]))
+    # Drawing needs matplotlib and jinja2; arithtf.report imports its modules when it draws.
+    modules = [name for name in MODULES if not name.startswith("arithtf.report.")]
+    assert "arithtf.report" in modules
+    result = run_python(IMPORT_ALL.format(optional=OPTIONAL, modules=modules))
     assert result.returncode == 0, result.stderr
     assert result.stdout == "False []\n"
 
@@ -121,10 +124,9 @@ def test_every_environment_variable_is_on_its_page():
         if path.suffix in (".py", ".cpp", ".h") and path != Path(__file__)
     ]
     used = {name for path in sources for name in pattern.findall(path.read_text())}
-    page = (ROOT / "docs" / "environment.md").read_text()
-    assert set(re.findall(r"^\| `(ARITHTF_[A-Z_]+)` \|", page, re.M)) == used
     options = re.findall(r"option\((ARITHTF_\w+)", (ROOT / "CMakeLists.txt").read_text())
-    assert [name for name in options if f"`{name}`" not in page] == []
+    page = (ROOT / "docs" / "environment.md").read_text()
+    assert set(re.findall(r"^\| `(ARITHTF_[A-Z_]+)` \|", page, re.M)) == used | set(options)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
