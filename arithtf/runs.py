@@ -57,12 +57,16 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file so that `path` is at every moment absent, the old content or the new one.
 
     Args:
-        path: the file.
+        path: the file; a pipe or a device is written to, not replaced.
         write: called with an open binary file.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; `path` is unchanged.
     """
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as device:
+            write(device)
+        return
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -98,23 +102,38 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise RunError(f"expected the file {path}, but it does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not valid JSON: {error}") from None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a .jsonl file; a line cut off by a kill is left out."""
+    """The complete lines of a .jsonl file; a line cut off by a kill is left out.
+
+    Raises:
+        RunError: a line is not a JSON object.
+    """
     if not path.exists():
         return []
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in whole.splitlines()]
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"line {number} of {path} is not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise RunError(f"line {number} of {path} is not a JSON object; remove the line")
+        rows.append(row)
+    return rows
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Append one line of JSON in a single write."""
-    with open(path, "a") as file:
-        file.write(json.dumps(row) + "\n")
+    """Append one line of JSON in a single write, in place of a line that a kill cut off."""
+    with open(path, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # no other process is in the middle of a line
+        if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(row).encode() + b"\n")
 
 
 @contextlib.contextmanager

@@ -146,7 +146,7 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     path, cpu = tmp_path / "state.pt", torch.device("cpu")
     whole, rng = path.read_bytes(), random.Random(0)
     good = load_state(path, cpu)
-    damaged = [b"", b"PK\x03\x04", b"\x80\x02]q\x00.", os.urandom(1000)]
+    damaged = [b"", b"PK\x03\x04", b"\x80\x02]q\x00.", rng.randbytes(1000)]
     damaged += [whole[: rng.randrange(len(whole))] for _ in range(20)]
     for _ in range(120):
         flipped = bytearray(whole)
