@@ -1,13 +1,10 @@
 """`arithtf solve`: one line in, one line out, whatever the lines are."""
 
-import io
 import os
 import stat
 import threading
 
 import pytest
-
-from arithtf.commands.solve import arriving_lines
 
 
 def test_answers_are_sums(arithtf, trained_run):
@@ -83,25 +80,3 @@ def test_output_that_cannot_be_written(arithtf, trained_run, tmp_path):
     assert ended.code == 1
     assert ended.err.startswith("arithtf solve: No such file or directory")
     assert list(tmp_path.iterdir()) == []
-
-
-class Drip(io.RawIOBase):
-    """A pipe into which the pieces come one by one."""
-
-    def __init__(self, *pieces):
-        self.pieces = list(pieces)
-
-    def read1(self, _):
-        return self.pieces.pop(0) if self.pieces else b""
-
-
-def test_lines_are_answered_as_they_arrive():
-    assert list(arriving_lines(Drip(b"1+", b"1\n2+2\n3", b"+3\r", b"\n", b"4+4"))) == [
-        [b"1+1", b"2+2"], [b"3+3"], [b"4+4"],
-    ]  # fmt: skip
-
-
-def test_byte_order_mark_may_come_in_pieces():
-    assert list(arriving_lines(Drip(b"\xef", b"\xbb\xbf", b"1+1\n"))) == [[b"1+1"]]
-    assert list(arriving_lines(Drip(b"1\n", b"2\n"))) == [[b"1"], [b"2"]]
-    assert list(arriving_lines(Drip(b"1"))) == [[b"1"]]

@@ -124,6 +124,22 @@ def test_a_slow_pipe_gives_the_same(solver):
     assert stream(solver, Trickle(data, 1)) == stream(solver, data)
 
 
+def test_lines_are_answered_as_they_arrive(solver):
+    """A reader that asks for the next piece has the answers to all lines before it."""
+    output, seen = io.BytesIO(), []
+
+    class Conversation(io.RawIOBase):
+        pieces = iter([b"1+", b"1\n2+2\n3", b"+3\r", b"\n", b"4+4"])
+
+        def read1(self, _):
+            seen.append(output.getvalue())
+            return next(self.pieces, b"")
+
+    assert solver.solve_stream(Conversation(), output, io.StringIO())
+    assert seen == [b"", b"", b"2\n4\n", b"2\n4\n", b"2\n4\n6\n", b"2\n4\n6\n"]
+    assert output.getvalue() == b"2\n4\n6\n8\n"
+
+
 def test_files_larger_than_the_buffers(solver, monkeypatch):
     monkeypatch.setattr("arithtf.evaluate.solve.PENDING", 100)
     monkeypatch.setattr("arithtf.evaluate.solve.READ", 64)
