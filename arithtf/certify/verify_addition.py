@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 ABSENT = -1
 ENDED, MAY_END, GOES_ON = 0, 1, 2  # GOES_ON: its last digit was 0, which cannot be the leading one
 MOST_ROWS = 12_000_000
+TASK_FIELDS = {"task", "base", "format", "reverse_operands"}
+LEVEL_FIELDS = {"name", "key", "query", "period", "start", "shared_start", "randomized"}
 
 
 class NotDerivable(ValueError):
@@ -53,7 +55,7 @@ def _answers_seen(task: dict[str, Any], coupling: dict[str, Any]) -> bool:
     answer = {"left": 1}
     if len(coupling["levels"]) == 1:
         level = coupling["levels"][0]
-        plain = not level.get("period") and not level.get("randomized")
+        plain = set(level) == LEVEL_FIELDS and not level["period"] and not level["randomized"]
         if plain and level["query"] == {"answer": answer}:
             if level["key"] == {"a": operand, "b": operand}:
                 return False
@@ -78,8 +80,13 @@ def derive_addition(
     Raises:
         NotDerivable: another coupling, or too many contexts.
     """
+    formats = task["format"] in ("natural", "padded") and task["reverse_operands"] in (False, True)
+    if set(task) != TASK_FIELDS or not formats:
+        raise NotDerivable(f"the task {task} is not addition as it is derived here")
     answers_seen = _answers_seen(task, coupling)
     base, (back, ahead) = task["base"], windows[0]
+    if back < 0 or ahead < 0:
+        raise NotDerivable(f"the window {[back, ahead]} leaves out the column being written")
     past = max(back, 1)
     adder = _Adder(base, task["format"] == "padded")
     # j = 0 .. past from the very first column; then any later j, with any columns before.

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_certificate
@@ -170,14 +171,14 @@ FORGERIES = {
     "more contexts": lambda c: c.update(contexts=c["contexts"] + 1),
     "other contexts": lambda c: c.update(contexts_hash="0" * 64),
     "wrong": lambda c: c.update(wrong=1),
-    "margin too large": lambda c: c.update(margin=c["margin"] + 0.002),
-    "margin too small": lambda c: c.update(margin=c["margin"] - 0.002, lower=0.001),
+    "margin too large": lambda c: c.update(margin=c["margin"] * 1.0001),
+    "margin too small": lambda c: c.update(margin=c["margin"] * 0.9999, lower=0.001),
     "margin not a number": lambda c: c.update(margin=float("nan")),
     "margin text": lambda c: c.update(margin="3"),
     "margin missing": lambda c: c.pop("margin"),
     "lower negative": lambda c: c.update(lower=-0.1),
     "lower above margin": lambda c: c.update(lower=c["margin"] + 1),
-    "lower below bound": lambda c: c.update(lower=c["margin"] - c["bound"] - 0.1),
+    "lower below bound": lambda c: c.update(lower=(c["margin"] - c["bound"]) * 0.999),
     "bound of nothing": lambda c: c.update(bound=0.0, lower=c["margin"]),
     "bound below rounding": lambda c: c.update(bound=1e-9, lower=c["margin"]),
     "dtype": lambda c: c.update(dtype="bfloat16"),
@@ -192,6 +193,89 @@ def test_forged_certificate_is_caught(pair, tmp_path, name):
     data = json.loads(pair[0].read_text())
     FORGERIES[name](data)
     assert not verify_certificate(write(tmp_path / "c.json", data), pair[1]).valid
+
+
+def places(data, before=()):
+    """Paths to all entries of nested dicts and lists."""
+    for key in data if isinstance(data, dict) else range(len(data)):
+        yield (*before, key)
+        if isinstance(data[key], dict | list):
+            yield from places(data[key], (*before, key))
+
+
+PARTS = ("task", "coupling", "model")
+
+
+@pytest.fixture
+def agreeing(pair, tmp_path):
+    """Verify with the parts of certificate and config.json changed alike, in one place."""
+    claim = json.loads(pair[0].read_text())
+    config = json.loads((pair[1] / "config.json").read_text())
+    shutil.copy(pair[1] / "model.safetensors", tmp_path)
+
+    def verified(place, value):
+        changed = copy.deepcopy(config)
+        inner = changed
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+        (tmp_path / "config.json").write_text(json.dumps(changed))
+        forged = write(tmp_path / "c.json", claim | {part: changed[part] for part in PARTS})
+        return verify_certificate(forged, tmp_path)
+
+    return config, verified
+
+
+def test_odd_values_are_problems_and_no_crashes(agreeing):
+    config, verified = agreeing
+    refused = 0
+    for place in places({part: config[part] for part in PARTS}):
+        for odd in (None, [], {}, "odd", -1, [1], float("inf")):
+            refused += not verified(place, odd).valid
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    "place",
+    [("task",), ("model",), ("model", "encoding"), ("coupling", "levels", 0),
+     ("coupling", "levels", 0, "key", "a"), ("coupling", "levels", 0, "query", "answer")],
+)  # fmt: skip
+def test_unknown_settings_are_not_ignored(agreeing, place):
+    config, verified = agreeing
+    inner = config
+    for key in place:
+        inner = inner[key]
+    assert verified(place, inner).valid
+    for value in (0, 1, None):
+        assert not verified(place, {**inner, "softcap": value}).valid
+
+
+@pytest.mark.parametrize("key", ["tour", "contexts", "margin", "lower", "bound", "implementations"])
+@pytest.mark.parametrize("odd", [[], {}, "odd", -1, True, float("inf")])
+def test_odd_claims_are_problems_and_no_crashes(pair, tmp_path, key, odd):
+    forged = write(tmp_path / "c.json", json.loads(pair[0].read_text()) | {key: odd})
+    assert not verify_certificate(forged, pair[1]).valid
+
+
+def test_weights_that_are_no_part_of_the_model_are_caught(tiny, pair, tmp_path):
+    run = tiny.write(tmp_path / "run", tiny.recipe, tiny.model)
+    weights = safetensors.numpy.load_file(run / "model.safetensors")
+    claim = json.loads(pair[0].read_text())
+    for name in ("blocks.0.mechanism.logit_scale", "blocks.7.up.weight", "bias"):
+        more = weights | {name: np.ones(4, np.float32)}
+        safetensors.numpy.save_file(more, run / "model.safetensors")
+        digest = hashlib.sha256()
+        for key, array in sorted(more.items()):
+            digest.update(f"{key} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+        forged = write(tmp_path / "c.json", claim | {"weights": digest.hexdigest()})
+        problems = verify_certificate(forged, run).problems
+        assert any(name in problem for problem in problems), problems
+        assert not any("hash" in problem for problem in problems)
+
+
+def test_deeply_nested_json_is_a_problem(pair, tmp_path):
+    (tmp_path / "c.json").write_text("[" * 100_000)
+    assert not verify_certificate(tmp_path / "c.json", pair[1]).valid
 
 
 def test_edit_without_a_new_digest_is_caught(pair, tmp_path):

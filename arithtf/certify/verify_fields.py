@@ -1,0 +1,45 @@
+"""What the second path expects to find in a run: no setting and no weight that it does not know.
+
+A setting that is ignored could change the model that is proved into another one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MODEL = {"vocabulary", "levels", "width", "heads", "hidden", "blocks", "encoding"}
+ENCODING = {
+    "mechanism", "windows", "head_levels", "sinks", "reach", "buckets", "max_distance",
+    "bidirectional", "max_position", "width", "logit_scale", "base",
+}  # fmt: skip
+ATTENTION = ("norm.weight", "query.weight", "key.weight", "value.weight", "out.weight")
+MLP = ("norm.weight", "up.weight", "down.weight")
+MECHANISM = {"table": ("mechanism.table",), "shaw": ("mechanism.key_vectors",)}
+
+
+def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
+    """What does not belong to a model, or is missing.
+
+    Args:
+        model: its configuration, from config.json.
+        weights: names of the weights in model.safetensors.
+
+    Returns:
+        Problems; empty if everything is as expected.
+    """
+    encoding = model["encoding"]
+    problems = []
+    for what, found, expected in (("model", model, MODEL), ("encoding", encoding, ENCODING)):
+        if set(found) != expected:
+            differing = sorted(set(found) ^ expected)
+            problems.append(f"the {what}'s settings {differing} are unknown or missing")
+    attention = ATTENTION + MECHANISM.get(encoding["mechanism"], ())
+    if encoding["logit_scale"] == "head":
+        attention += ("mechanism.logit_scale",)
+    names = {"embedding.weight", "norm.weight", "unembedding.weight"}
+    for i, kind in enumerate(model["blocks"]):
+        parts = attention if kind == "attention" else MLP
+        names |= {f"blocks.{i}.{part}" for part in parts}
+    if weights != names:
+        problems.append(f"the weights {sorted(weights ^ names)} are unknown or missing")
+    return problems
