@@ -163,21 +163,24 @@ def read_evidence(run: Path, model: Transformer | None) -> Evidence:
         RunError: it is not a run directory.
     """
     weights = weights_hash(model) if model is not None else ""
-    certificate, reason = _certificate(run, weights)
+    recipe = load_recipe(run)
+    certificate, reason = _certificate(run, recipe, weights)
     return Evidence(
         run=run,
-        recipe=load_recipe(run),
+        recipe=recipe,
         weights=weights,
         metrics=read_lines(run / "metrics.jsonl"),
         timing=read_json(run / "timing.json") if (run / "timing.json").exists() else {},
         certificate=certificate,
         open_reason=reason,
-        rows=_distinct(row for row in read_lines(run / "eval.jsonl") if row["weights"] == weights),
+        rows=_distinct(
+            row for row in read_lines(run / "eval.jsonl") if row.get("weights") == weights
+        ),
     )
 
 
-def _certificate(run: Path, weights: str) -> tuple[Row | None, str]:
-    """The certificate if it is good for these weights, else why not."""
+def _certificate(run: Path, recipe: Recipe, weights: str) -> tuple[Row | None, str]:
+    """The certificate if it is good for this recipe and these weights, else why not."""
     path = run / "certificate.json"
     if not path.exists():
         return None, "Nothing is proved yet: there is no certificate."
@@ -187,6 +190,10 @@ def _certificate(run: Path, weights: str) -> tuple[Row | None, str]:
         return None, f"Its certificate cannot be used: {error}."
     if certificate["weights"] != weights:
         return None, "Its certificate is about other weights; certify it again."
+    ours = recipe.to_dict()
+    for part in ("task", "coupling", "model"):
+        if certificate[part] != ours[part]:
+            return None, f"Its certificate is about another {part}; certify it again."
     return certificate, ""
 
 

@@ -134,6 +134,13 @@ def test_a_certificate_of_other_weights_counts_for_nothing(own_run):
     assert "about other weights" in page_without_failures(own_run)
 
 
+def test_a_certificate_of_another_task_counts_for_nothing(own_run):
+    config = read_json(own_run / "config.json")
+    config["task"]["format"] = "padded"
+    write_json(own_run / "config.json", config)
+    assert "about another task" in page_without_failures(own_run)
+
+
 def test_a_changed_certificate_counts_for_nothing(own_run):
     path = own_run / "certificate.json"
     write_json(path, {**read_json(path), "verdict": "certified"})
