@@ -1,6 +1,6 @@
 """Training, from top to bottom: data, step, metrics, checkpoint, resume.
 
-A run is a pure function of its recipe and the number of threads: the data are addressed by step,
+A run is a pure function of its recipe: the data are addressed by step, the recipe sets the threads,
 nothing in a step draws random numbers, and a checkpoint holds all that the next step depends on.
 So a run that was killed at any moment and resumed ends in the same bytes as one that was not.
 """
@@ -40,6 +40,7 @@ from arithtf.runs import (
     write_json,
 )
 from arithtf.tasks import IGNORE
+from arithtf.threads import torch_threads
 
 STATE_FORMAT = 1
 
@@ -94,13 +95,14 @@ def train(
         TrainingDiverged: loss or gradient norm was NaN or infinite.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if out is None:
-        return _Loop(recipe, None, device).run(progress)
-    run = Path(out)
-    run.mkdir(parents=True, exist_ok=True)
-    with lock(run):
-        _prepare(run, recipe, resume)
-        return _Loop(recipe, run, device).run(progress)
+    with torch_threads(recipe.threads):
+        if out is None:
+            return _Loop(recipe, None, device).run(progress)
+        run = Path(out)
+        run.mkdir(parents=True, exist_ok=True)
+        with lock(run):
+            _prepare(run, recipe, resume)
+            return _Loop(recipe, run, device).run(progress)
 
 
 def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:

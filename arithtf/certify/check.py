@@ -26,6 +26,7 @@ from arithtf.model import Transformer, context_logits
 from arithtf.runs import load_model, weights_hash
 from arithtf.tasks import IGNORE, Batch, Coupling, Task, Vocabulary
 from arithtf.tasks.columns import finite_windows
+from arithtf.threads import torch_threads
 
 Decide = Callable[[Transformer, Batch], NDArray[np.integer]]
 SHOWN_MISTAKES = 20
@@ -279,7 +280,8 @@ def _with_tour(
 ) -> Certificate:
     """The certificate after a tour; a mistake there contradicts the contexts and takes it back."""
     impl = "cpu" if "cpu" in certificate.implementations else "reference"
-    took = run_tour(model, task, coupling, decide or forward_decisions(impl))
+    with torch_threads(1):
+        took = run_tour(model, task, coupling, decide or forward_decisions(impl))
     certificate = replace(certificate, tour=took)
     if not certificate.certified:
         return certificate

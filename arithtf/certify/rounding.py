@@ -48,6 +48,7 @@ from arithtf.certify.contexts import ContextSet
 from arithtf.certify.sensitivity import Tail, layers, mlp
 from arithtf.model import Transformer
 from arithtf.model.transformer import MLP, Attention
+from arithtf.threads import in_parallel
 
 
 class ContextBounds(NamedTuple):
@@ -89,7 +90,8 @@ def context_bounds(
     """
     evaluation = _Evaluation(model, contexts, bos)
     count = len(contexts.query_token)
-    parts = [evaluation.bounds(i, min(i + chunk, count)) for i in range(0, count, chunk)]
+    jobs = [(first, min(first + chunk, count)) for first in range(0, count, chunk)]
+    parts = list(in_parallel(evaluation.bounds, jobs, torch.device("cpu")))
     if not parts:
         empty = torch.empty(0, model.config.vocabulary, dtype=torch.float64)
         return ContextBounds(empty, empty, empty[:, 0], empty[:, 0], empty[:, 0])
@@ -198,8 +200,10 @@ class _Evaluation:
         relation[row, column] = self.relation[begin:stop]
         return torch.from_numpy(relation), torch.from_numpy(token), torch.from_numpy(filled)
 
-    def bounds(self, first: int, end: int) -> ContextBounds:
+    @torch.no_grad()  # once more, as it holds for one thread only
+    def bounds(self, job: tuple[int, int]) -> ContextBounds:
         """Contexts first .. end-1."""
+        first, end = job
         query = torch.from_numpy(self.contexts.query_token[first:end].astype(np.int64))
         target = torch.from_numpy(self.contexts.target[first:end].astype(np.int64))
         mixed = linear(self._attend(query, *self._columns(first, end)), self.out)

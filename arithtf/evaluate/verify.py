@@ -24,9 +24,9 @@ from torch import Tensor
 
 from arithtf.evaluate.groups import groups
 from arithtf.evaluate.local import is_windowed, windows_of
-from arithtf.evaluate.threads import in_parallel
 from arithtf.model import Transformer
 from arithtf.tasks import IGNORE, NO_ID, Batch, Coupling, Operands, Task
+from arithtf.threads import in_parallel
 
 CHUNK = 4096
 """Query columns of a forward pass where attention is linear: small enough for the caches."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arithtf.model.transformer import Transformer
+from arithtf.threads import in_parallel
 
 NO_ID = -(2**31)
 
@@ -69,7 +70,6 @@ def local_inputs(
     return torch.from_numpy(tokens), torch.from_numpy(query_ids), torch.from_numpy(key_ids)
 
 
-@torch.inference_mode()
 def context_logits(
     model: Transformer,
     contexts: Contexts,
@@ -77,7 +77,7 @@ def context_logits(
     bos: int,
     pad: int,
     impl: str = "auto",
-    chunk: int = 8192,
+    chunk: int = 2048,
 ) -> Tensor:
     """Next-token logits [N, V] of every context, by the model's ordinary forward.
 
@@ -97,15 +97,13 @@ def context_logits(
     )
     tokens, query_ids, key_ids = (t.to(model.device) for t in inputs)
     last = tokens.shape[1] - 1
-    parts = [
-        model(
-            tokens[i : i + chunk],
-            query_ids,
-            key_ids[i : i + chunk],
-            start=last,
-            stop=last + 1,
-            impl=impl,
-        )[:, 0]
-        for i in range(0, len(tokens), chunk)
-    ]
-    return torch.cat(parts) if parts else torch.empty(0, model.config.vocabulary)
+
+    @torch.inference_mode()  # here, as it holds for one thread only
+    def work(part: slice) -> Tensor:
+        given = (tokens[part], query_ids, key_ids[part])
+        return model(*given, start=last, stop=last + 1, impl=impl)[:, 0]
+
+    parts = [slice(i, i + chunk) for i in range(0, len(tokens), chunk)]
+    if not parts:
+        return torch.empty(0, model.config.vocabulary)
+    return torch.cat(list(in_parallel(work, parts, model.device)))

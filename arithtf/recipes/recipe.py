@@ -29,6 +29,8 @@ class Recipe:
         betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
         seed: of the weights and of the data.
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
+        threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
+            to other weights; 1, because small models lose by sharing (see `arithtf.threads`).
 
     Raises:
         ValueError: values that cannot be trained.
@@ -50,9 +52,10 @@ class Recipe:
     seed: int = 0
     log_every: int = 50
     checkpoint_every: int = 500
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps", "log_every", "checkpoint_every"):
+        for name in ("batch", "steps", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         lo, hi = self.lengths

@@ -15,11 +15,14 @@ from arithtf.train import batches, train
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_same_seed_and_threads_give_the_same_bytes(tiny, tmp_path, contents, threads, count):
+def test_same_recipe_gives_the_same_bytes(tiny, tmp_path, contents, threads, count):
     # Wide enough that torch splits the work of a step between threads.
-    recipe = replace(tiny, steps=3, batch=64, lengths=(1, 10), model=replace(tiny.model, width=64))
-    threads(count)
+    wide = replace(tiny.model, width=64)
+    recipe = replace(tiny, steps=3, batch=64, lengths=(1, 10), model=wide, threads=count)
+    threads(3)
     train(recipe, tmp_path / "a", device="cpu")
+    assert torch.get_num_threads() == 3
+    threads(1)  # the recipe's number counts, not the one that happens to be set
     train(recipe, tmp_path / "b", device="cpu")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
