@@ -11,5 +11,9 @@ PACKAGES = [*find_packages(include=["arithtf", "arithtf.*"]), "arithtf.kernels"]
 setup(
     packages=PACKAGES,
     package_dir={"arithtf": "arithtf", "arithtf.kernels": "kernels/triton"},
-    package_data={"arithtf": ["py.typed", "_core.pyi"], "arithtf.report": ["*.html", "*.css"]},
+    package_data={
+        "arithtf": ["py.typed", "_core.pyi"],
+        "arithtf.report": ["*.html", "*.css"],
+        "arithtf.kernels": ["configs/*.json"],
+    },
 )

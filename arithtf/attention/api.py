@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from arithtf.attention import cpu, ops, reference, triton
+from arithtf.attention import cpu, fused, ops, reference, triton
 from arithtf.attention.geometry import Geometry, normalise_window
 from arithtf.attention.mechanisms import NONE, LogScale, Mechanism
 from arithtf.attention.reference import Scale
@@ -93,6 +93,8 @@ def attention(
     choice = _choose(impl, query, key, value, mechanism, geometry, factor)
     if choice.impl == "reference":
         return reference.attention(query, key, value, mechanism, geometry, factor)
+    if choice.impl == "triton":
+        return fused.attention(query, key, value, mechanism, geometry, factor)
     return ops.attention(query, key, value, mechanism, geometry, factor, choice.impl)
 
 
@@ -151,9 +153,15 @@ def _choose(
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"expected impl to be one of {IMPLEMENTATIONS}, got {impl!r}")
     if impl == "triton":
-        triton.require()
+        triton.require(query, mechanism)
+        return Choice("triton", "asked for")
     if impl == "reference":
         return Choice("reference", "asked for")
+    if impl == "auto" and query.device.type == "cuda":
+        lacks = triton.obstacle(query, mechanism)
+        if lacks is None:
+            return Choice("triton", "fused kernels on a CUDA device")
+        return Choice("reference", f"triton cannot run: {lacks}")
     obstacle = cpu.obstacle(query, key, value, mechanism, geometry, scale)
     if impl == "cpu":
         if obstacle is not None:

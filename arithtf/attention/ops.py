@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arithtf.attention import cpu, reference, triton
+from arithtf.attention import cpu, reference
 from arithtf.attention.geometry import Geometry
 from arithtf.attention.mechanisms import (
     NONE,
@@ -140,7 +140,6 @@ def _unpack(packed: Sequence[Any]) -> tuple[_Inputs, str]:
 _IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "reference": reference.attention,
     "cpu": cpu.attention,
-    "triton": triton.attention,
 }
 
 

@@ -1,32 +1,64 @@
-"""Where the fused CUDA kernels will answer; importing this never imports Triton."""
+"""What impl="triton" needs; asking never imports Triton."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import torch
 from torch import Tensor
 
+from arithtf.attention.mechanisms import Content, Fire, Mechanism, Rotary
 
-def missing() -> str:
-    """What keeps `impl="triton"` from running here."""
-    lacks = ["the kernels are not part of this build"]
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+LARGEST_HEAD = 256
+
+
+def interprets() -> bool:
+    """Whether TRITON_INTERPRET asks for kernels to be interpreted on the CPU (slow; for tests)."""
+    return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on", "y")
+
+
+def missing(device: torch.device | None = None) -> str | None:
+    """What keeps the kernels from running on a device (default: a GPU); None if nothing does."""
+    device = torch.device("cuda") if device is None else device
     if importlib.util.find_spec("triton") is None:
-        lacks.append("the package triton is not installed")
-    if torch.version.cuda is None:
-        lacks.append("this PyTorch was built without CUDA")
-    return "; ".join(lacks)
+        return "the package triton is not installed (pip install 'arithtf[triton]')"
+    if importlib.util.find_spec("arithtf.kernels") is None:
+        return "the package arithtf.kernels is not installed (pip install arithtf)"
+    if device.type == "cpu" and interprets():
+        return None
+    if device.type == "cpu":
+        return "expected tensors on a CUDA device, got cpu"
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return "expected a CUDA device, got none"
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
+        found = torch.cuda.get_device_capability(device)
+        return f"expected compute capability 8.0 or newer, got {found[0]}.{found[1]}"
+    return None
 
 
-def require() -> None:
+def obstacle(query: Tensor, mechanism: Mechanism) -> str | None:
+    """Why the kernels cannot answer, as expected/got; None if they can."""
+    lacks = missing(query.device)
+    if lacks is not None:
+        return lacks
+    if query.dtype not in DTYPES:
+        return f"expected float32, bfloat16 or float16, got {query.dtype}"
+    if query.shape[3] > LARGEST_HEAD:
+        return f"expected a head dimension up to {LARGEST_HEAD}, got {query.shape[3]}"
+    if isinstance(mechanism, Fire | Content):
+        return f"expected a mechanism other than Fire and Content, got {type(mechanism).__name__}"
+    if isinstance(mechanism, Rotary) and mechanism.inv_freq.requires_grad:
+        return "expected fixed rotary frequencies, got some that require gradients"
+    return None
+
+
+def require(query: Tensor, mechanism: Mechanism) -> None:
     """Raise RuntimeError that says what is missing and what to use instead."""
-    raise RuntimeError(
-        f"impl='triton' cannot run: {missing()}. Use impl='auto' or impl='reference' "
-        "(any device), or impl='cpu' (windowed attention without gradients)"
-    )
-
-
-def attention(*_: object) -> Tensor:
-    """Raise RuntimeError: the kernels are not part of this build."""
-    require()
-    raise AssertionError("require() always raises")
+    found = obstacle(query, mechanism)
+    if found is not None:
+        raise RuntimeError(
+            f"impl='triton' cannot run: {found}. Use impl='auto' or impl='reference' "
+            "(any device), or impl='cpu' (windowed attention without gradients)"
+        )

@@ -1,0 +1,172 @@
+"""What kernels share: visibility and bias of a tile of pairs.
+
+Ids of queries and keys come as vectors made broadcastable by the caller ([M, 1] and [1, N], or
+transposed), so that forward and backward use the same lines. Scores are in units of log 2.
+"""
+
+import triton
+import triton.language as tl
+
+LOG2E = tl.constexpr(1.4426950408889634)
+LN2 = tl.constexpr(0.6931471805599453)
+NO_ID = tl.constexpr(-(2**31))
+GREATEST = tl.constexpr(2**31 - 1)
+
+NONE = tl.constexpr(0)
+TABLE = tl.constexpr(1)
+ALIBI = tl.constexpr(2)
+KERPLE_LOG = tl.constexpr(3)
+KERPLE_POWER = tl.constexpr(4)
+
+
+@triton.jit
+def id_bounds(ids, back, ahead):
+    """Least and greatest key id that each query id sees; none for NO_ID. Exact for all int32."""
+    wide = ids.to(tl.int64)
+    low = tl.maximum(wide - back, NO_ID + 1)
+    high = tl.minimum(wide + ahead, GREATEST)
+    low = tl.where(ids == NO_ID, GREATEST, low)
+    high = tl.where(ids == NO_ID, NO_ID, high)
+    return low.to(tl.int32), high.to(tl.int32)
+
+
+@triton.jit
+def visible(
+    low, high, query_column, query_document, key_id, key_column, key_document, prefix,
+    SINK: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
+):  # fmt: skip
+    """Which pairs are visible; a key column of -1 stands for no key."""
+    seen = (key_id >= low) & (key_id <= high)
+    if SINK:
+        seen = (key_column >= 0) & (query_column >= 0)
+    if CAUSAL:
+        earlier = key_column <= query_column
+        if PREFIX:
+            earlier = earlier | (key_column < prefix)
+        seen = seen & earlier
+    if DOCUMENTS:
+        seen = seen & (key_document == query_document)
+    return seen
+
+
+@triton.jit
+def distance(query_id, key_id):
+    """|key_id - query_id| in float32; the difference of two int32 may need 32 bits."""
+    near = tl.maximum(query_id, key_id) - tl.minimum(query_id, key_id)
+    return near.to(tl.uint32, bitcast=True).to(tl.float32)
+
+
+@triton.jit
+def table_column(query_id, key_id, reach):
+    """min(max(key_id - query_id, -reach), reach) + reach without overflow."""
+    wide = query_id.to(tl.int64)
+    low = tl.maximum(wide - reach, NO_ID).to(tl.int32)
+    high = tl.minimum(wide + reach, GREATEST).to(tl.int32)
+    return tl.minimum(tl.maximum(key_id, low), high) - (query_id - reach)
+
+
+@triton.jit
+def head_numbers(FIRST, SECOND, h, width, KIND: tl.constexpr, WIDTH: tl.constexpr):
+    """The mechanism's numbers of head h: two scalars and, for a table that fits, its row."""
+    first = 0.0
+    second = 0.0
+    row = tl.zeros([16], tl.float32)
+    if KIND == TABLE:
+        if WIDTH > 0:
+            at = tl.arange(0, WIDTH)
+            row = tl.load(FIRST + h.to(tl.int64) * width + at, mask=at < width, other=0.0) * LOG2E
+    elif KIND != NONE:
+        first = tl.load(FIRST + h)
+        if KIND != ALIBI:
+            second = tl.load(SECOND + h)
+    return first, second, row
+
+
+@triton.jit
+def bias(
+    query_id, key_id, FIRST, h, width, reach, first, second, row,
+    KIND: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Bias of every pair in units of log 2."""
+    if KIND == TABLE:
+        column = table_column(query_id, key_id, reach)
+        if WIDTH > 0:
+            value = tl.reshape(tl.gather(row, tl.ravel(column), 0), column.shape)
+        else:
+            value = tl.load(FIRST + h.to(tl.int64) * width + column) * LOG2E
+    elif KIND == ALIBI:
+        value = distance(query_id, key_id) * (-first * LOG2E)
+    elif KIND == KERPLE_LOG:
+        value = tl.log2(1.0 + second * distance(query_id, key_id)) * -first
+    else:
+        value = power(distance(query_id, key_id), second) * (-first * LOG2E)
+    return value
+
+
+@triton.jit
+def power(base, exponent):
+    """base^exponent for base >= 0, exponent > 0."""
+    return tl.where(base > 0.0, tl.exp2(exponent * tl.log2(tl.maximum(base, 1.0))), 0.0)
+
+
+@triton.jit
+def bias_gradients(
+    ds, query_id, key_id, reach, first, second, axis: tl.constexpr, KIND: tl.constexpr
+):
+    """Sums over `axis` of ds * d bias / d (first, second); for a table those of its two ends."""
+    if KIND == TABLE:
+        column = table_column(query_id, key_id, reach)
+        one = tl.sum(tl.where(column == 0, ds, 0.0), axis)
+        two = tl.sum(tl.where((column == 2 * reach) & (column > 0), ds, 0.0), axis)
+    else:
+        far = distance(query_id, key_id)
+        if KIND == ALIBI:
+            one = -tl.sum(ds * far, axis)
+            two = one
+        elif KIND == KERPLE_LOG:
+            one = -tl.sum(ds * (tl.log2(1.0 + second * far) * LN2), axis)
+            two = -tl.sum(ds * (far / (1.0 + second * far)), axis) * first
+        else:
+            grown = power(far, second)
+            one = -tl.sum(ds * grown, axis)
+            two = -tl.sum(ds * (grown * (tl.log2(tl.maximum(far, 1.0)) * LN2)), axis) * first
+    return one, two
+
+
+@triton.jit
+def rows_at(ROWS, at, end, GATHER: tl.constexpr):
+    """Row of each position, -1 from `end` on."""
+    row = tl.load(ROWS + at, mask=at < end, other=-1) if GATHER else tl.where(at < end, at, -1)
+    return row
+
+
+@triton.jit
+def load_rows(X, row, stride, live, D: tl.constexpr, DP: tl.constexpr, UPCAST: tl.constexpr):
+    """Rows of a matrix of D columns padded to DP; zeros where not `live`."""
+    d = tl.arange(0, DP)
+    pointers = X + row.to(tl.int64)[:, None] * stride + d[None, :]
+    if DP == D:
+        x = tl.load(pointers, mask=live[:, None], other=0.0)
+    else:
+        x = tl.load(pointers, mask=live[:, None] & (d < D)[None, :], other=0.0)
+    if UPCAST:
+        x = x.to(tl.float32)
+    return x
+
+
+@triton.jit
+def store_rows(X, row, stride, live, x, D: tl.constexpr, DP: tl.constexpr):
+    """The inverse of `load_rows`."""
+    d = tl.arange(0, DP)
+    pointers = X + row.to(tl.int64)[:, None] * stride + d[None, :]
+    if DP == D:
+        tl.store(pointers, x.to(X.dtype.element_ty), mask=live[:, None])
+    else:
+        tl.store(pointers, x.to(X.dtype.element_ty), mask=live[:, None] & (d < D)[None, :])
+
+
+@triton.jit
+def load_documents(DOCUMENT, column, DOCUMENTS: tl.constexpr):
+    """Documents of columns; without documents anything."""
+    number = tl.load(DOCUMENT + column, mask=column >= 0, other=-1) if DOCUMENTS else column
+    return number

@@ -1,0 +1,63 @@
+"""Every encoding x order of visibility x odd length, with all gradients, against float64."""
+
+import pytest
+import torch
+from kernel_cases import DIM, ENCODINGS, HEADS, LENGTHS, ORDERS, check, gradients
+
+from arithtf.attention import BiasTable, Rotary
+
+CASES = sorted(
+    {
+        (e, list(ORDERS)[(i + j) % 5], n)
+        for i, e in enumerate(ENCODINGS)
+        for j, n in enumerate(LENGTHS)
+    }
+    | {(encoding, order, 63) for encoding in ENCODINGS for order in ORDERS}
+)
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize(("encoding", "order", "length"), CASES)
+def test_matches_reference(encoding, order, length):
+    torch.manual_seed(length)
+    rng = torch.Generator().manual_seed(length)
+    tensors = [torch.randn(2, HEADS, length, DIM) for _ in range(3)]
+    call = ORDERS[order](length, rng)
+    levels = call["key_ids"].shape[1] if "key_ids" in call else 1
+    call.setdefault("windows", (None,) * levels)
+    check(tensors, ENCODINGS[encoding](), call)
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("dim", [8, 24, 80, 256])
+def test_head_dimensions(dim):
+    torch.manual_seed(dim)
+    tensors = [torch.randn(1, HEADS, 33, dim) for _ in range(3)]
+    check(tensors, BiasTable(torch.randn(HEADS, 5)), {"windows": (None,)})
+    check(tensors, Rotary.from_base(dim), {"windows": (3,), "sinks": 1})
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_wide_table_and_sparse_ids():
+    """A table over ids that lie far apart: tiles of queries take several rounds."""
+    torch.manual_seed(5)
+    tensors = [torch.randn(1, HEADS, 40, DIM) for _ in range(3)]
+    sparse = torch.randint(0, 3000, (1, 1, 40), dtype=torch.int32)
+    call = {"query_ids": sparse, "key_ids": sparse, "windows": (None,)}
+    check(tensors, BiasTable(torch.randn(HEADS, 129)), call)
+    check(tensors, BiasTable(torch.randn(HEADS, 8193)), {"windows": (None,)})
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_is_widened(dtype):
+    """The interpreter computes in float32; loads and stores are those of the dtype."""
+    torch.manual_seed(1)
+    tensors = [torch.randn(1, HEADS, 40, DIM).to(dtype).float() for _ in range(3)]
+    grad = torch.randn(1, HEADS, 40, DIM).to(dtype).float()
+    table = BiasTable(torch.randn(HEADS, 5).to(dtype).float())
+    expected = gradients("reference", tensors, table, {}, torch.float64, grad)
+    found = gradients("triton", tensors, table, {}, dtype, grad)
+    step = 2**-7 if dtype == torch.bfloat16 else 2**-9
+    for want, got in zip(expected, found, strict=True):
+        assert (got - want).abs().max() < 2 * step * (1 + want.abs().max())

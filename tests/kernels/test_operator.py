@@ -1,0 +1,103 @@
+"""The registered operator: opcheck, torch.compile, errors, and what `auto` takes."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from kernel_cases import DIM, HEADS
+
+from arithtf.attention import NONE, Alibi, BiasTable, Content, Rotary, attention, explain, ops
+from arithtf.attention.api import _geometry
+
+
+def qkv(length=20, **options):
+    torch.manual_seed(0)
+    return [torch.randn(2, HEADS, length, DIM, **options) for _ in range(3)]
+
+
+def packed(mechanism, scale, **call):
+    q, k, v = qkv(requires_grad=True)
+    geometry = _geometry(
+        q, k, v, None, None, None, call.get("windows", (None,)), call.get("sinks", 0), True, 0,
+        call.get("prefix"), call.get("documents"),
+    )  # fmt: skip
+    return ops.arguments(q, k, v, mechanism, geometry, scale, "triton")[:-1]
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("windows", [(None,), (2,)])
+def test_opcheck(windows):
+    table = torch.randn(HEADS, 5, requires_grad=True)
+    scale = torch.rand(HEADS, requires_grad=True)
+    documents = torch.arange(20, dtype=torch.int32)[None] // 7
+    args = packed(BiasTable(table), scale, windows=windows, sinks=1, documents=documents)
+    torch.library.opcheck(torch.ops.arithtf.fused, args)
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_compiled_whole_equals_eager():
+    slopes = torch.rand(HEADS, requires_grad=True)
+
+    def call(q, k, v, slopes):
+        return attention(q, k, v, mechanism=Alibi(slopes), windows=(4,), sinks=1, impl="triton")
+
+    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
+    inputs = [*qkv(requires_grad=True), slopes]
+    one, two = call(*inputs), compiled(*inputs)
+    weight = torch.randn(one.shape)
+    first = torch.autograd.grad(one, inputs, weight)
+    second = torch.autograd.grad(two, inputs, weight)
+    assert torch.equal(one, two)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_only_wanted_gradients():
+    table = torch.randn(HEADS, 5)
+    q, k, v = qkv(requires_grad=True)
+    out = attention(q, k, v, mechanism=BiasTable(table), impl="triton")
+    assert torch.autograd.grad(out.sum(), [v])[0].shape == v.shape
+    with torch.no_grad():
+        assert not attention(q, k, v, impl="triton").requires_grad
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_nothing_to_do():
+    q, k, v = (x[:0].requires_grad_() for x in qkv())
+    out = attention(q, k, v, impl="triton")
+    assert out.shape == q.shape
+    out.sum().backward()
+    assert q.grad.shape == q.shape
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"dtype": torch.float64}, "expected float32, bfloat16 or float16, got torch.float64"),
+        ({"dim": 320}, "expected a head dimension up to 256, got 320"),
+        ({"mechanism": Content(None, torch.zeros(HEADS, 3, DIM))}, "got Content"),
+        ({"mechanism": "learned rotary"}, "expected fixed rotary frequencies"),
+    ],
+)
+def test_what_kernels_cannot_do(change, says):
+    tensors = [torch.zeros(1, HEADS, 4, change.get("dim", DIM), dtype=change.get("dtype"))] * 3
+    mechanism = change.get("mechanism", NONE)
+    if mechanism == "learned rotary":
+        mechanism = Rotary(torch.ones(DIM // 2, requires_grad=True))
+    with pytest.raises(RuntimeError, match=f"impl='triton' cannot run: .*{says}.*impl='reference'"):
+        attention(*tensors, mechanism=mechanism, impl="triton")
+
+
+def test_without_interpreter_or_gpu(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(RuntimeError, match=r"impl='triton' cannot run: .*Use impl='auto'"):
+        attention(*qkv(), impl="triton")
+    assert explain(*qkv()).impl != "triton"
+
+
+def test_importing_arithtf_leaves_triton_alone():
+    code = "import sys, arithtf, arithtf.attention; assert 'triton' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
