@@ -299,7 +299,7 @@ def _out(command: argparse.ArgumentParser, default: str) -> None:
 def _max_digits(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--max-digits", type=_whole(1), default=10**6, metavar="N",
-        help="digits of the longest operands (1000000)",
+        help="digits of the longest operands (1000000); the tour has a length of its own",
     )  # fmt: skip
 
 
