@@ -58,6 +58,21 @@ def addition_layout(
 ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
 def addition_answers(base: int, padded: bool, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
 def addition_test_split(base: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
+def multiplication_layout(
+    base: int,
+    coupling: Coupling,
+    digits: _Bytes,
+    offsets: _Longs,
+    *,
+    seed: int,
+    stream: int,
+    step: int,
+    random_start: bool,
+    width: int,
+    solved: bool,
+    threads: int,
+) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
+def multiplication_answers(base: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
 
 class ColumnPass:
     def __init__(

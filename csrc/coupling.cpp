@@ -22,10 +22,10 @@ std::int64_t checked(std::int64_t value, const char* what) {
 
 std::vector<Form> read_forms(const std::int64_t* table, std::int64_t segments) {
   std::vector<Form> forms;
-  for (std::int64_t s = 0; s < segments; ++s, table += 6) {
+  for (std::int64_t s = 0; s < segments; ++s, table += 7) {
     forms.push_back({table[0] != 0, checked(table[1], "offset"), checked(table[2], "left"),
                      checked(table[3], "right"), checked(table[4], "row"),
-                     checked(table[5], "index")});
+                     checked(table[5], "index"), checked(table[6], "width")});
   }
   return forms;
 }
@@ -38,8 +38,8 @@ Coupling::Coupling(const std::int64_t* key, const std::int64_t* query, const std
   if (level_count < 1) throw std::invalid_argument("a coupling needs at least one level, got 0");
   for (std::int64_t l = 0; l < level_count; ++l, settings += 5) {
     Level level;
-    level.key = read_forms(key + l * segments * 6, segments);
-    level.query = read_forms(query + l * segments * 6, segments);
+    level.key = read_forms(key + l * segments * 7, segments);
+    level.query = read_forms(query + l * segments * 7, segments);
     level.period = checked(settings[0], "period");
     level.start_low = checked(settings[1], "start");
     level.start_high = checked(settings[2], "start");

@@ -22,6 +22,14 @@ ARITHTF_CLONES void fill_progression(std::int32_t* out, std::int64_t count, std:
   }
 }
 
+void fill_apart(std::int32_t* out, std::int64_t count, std::int32_t first, std::int32_t slope,
+                std::int64_t stride) {
+  auto id = static_cast<std::uint32_t>(first);
+  for (std::int64_t k = 0; k < count; ++k, out += stride, id += static_cast<std::uint32_t>(slope)) {
+    *out = static_cast<std::int32_t>(id);
+  }
+}
+
 inline std::int32_t narrow(std::int64_t id) {
   if (id <= no_id || id > std::numeric_limits<std::int32_t>::max()) [[unlikely]] {
     throw std::invalid_argument("position id " + std::to_string(id) +
@@ -31,13 +39,13 @@ inline std::int32_t narrow(std::int64_t id) {
   return static_cast<std::int32_t>(id);
 }
 
-// Ids of consecutive tokens of a run: id(k) = base + slope * k [+ index * places[k]], modulo the period.
+// Ids of the tokens of a run: id(k) = base + slope * k [+ index * places[stride * k]], modulo the period.
 struct Sequence {
-  std::int64_t base, slope, index, period;
+  std::int64_t base, slope, index, period, stride;
   const std::int64_t* places;  // null: places are token indices, already part of base and slope
 
   std::int64_t at(std::int64_t k) const {
-    std::int64_t id = base + slope * k + (places ? index * places[k] : 0);
+    std::int64_t id = base + slope * k + (places ? index * places[stride * k] : 0);
     if (period > 0) {
       id %= period;
       if (id < 0) id += period;
@@ -47,26 +55,31 @@ struct Sequence {
 
   void write(std::int64_t from, std::int64_t count, std::int32_t* out) const {
     if (count <= 0) return;
-    if (period == 0 && !places) {
-      const std::int32_t first = narrow(at(from));
-      if (count > 1) narrow(at(from + count - 1));
-      fill_progression(out, count, first, count > 1 ? static_cast<std::int32_t>(slope) : 0);
+    if (period > 0 || places) {
+      for (std::int64_t k = 0; k < count; ++k) out[stride * k] = narrow(at(from + k));
       return;
     }
-    for (std::int64_t k = 0; k < count; ++k) out[k] = narrow(at(from + k));
+    const std::int32_t first = narrow(at(from));
+    if (count > 1) narrow(at(from + count - 1));
+    const std::int32_t step = count > 1 ? static_cast<std::int32_t>(slope) : 0;
+    if (stride == 1) {
+      fill_progression(out, count, first, step);
+    } else {
+      fill_apart(out, count, first, step, stride);
+    }
   }
 };
 
 Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, std::int64_t start,
-                  std::int64_t period, const std::int64_t* places) {
+                  std::int64_t width, std::int64_t period, const std::int64_t* places) {
   Sequence s{form.offset + start + form.left * run.first + form.right * (run.length - 1) +
-                 form.row * run.row,
-             form.left - form.right, form.index, period, nullptr};
+                 form.row * run.row + form.width * width,
+             form.left - form.right, form.index, period, run.stride, nullptr};
   if (places && form.index != 0) {
     s.places = places + first_token;
   } else {
     s.base += form.index * first_token;
-    s.slope += form.index;
+    s.slope += form.index * run.stride;
   }
   return s;
 }
@@ -74,26 +87,27 @@ Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, st
 // The key side of a run stands at the run's own columns, the query side one token earlier: the query at a
 // token describes the token to come. The token before the first one after BOS is BOS, at column 0.
 void write_level(const Level& level, const Grid& grid, std::int64_t start, const std::int64_t* places,
-                 std::span<const Run> runs, std::int64_t prompt, IdRows out) {
+                 std::span<const Run> runs, std::int64_t prompt, std::int64_t width, IdRows out) {
   fill_constant(out.query, grid.columns, no_id);
   fill_constant(out.key, grid.columns, no_id);
   const std::int64_t shift = grid.start + 1 - prompt;  // column of token n >= 1 is n + shift
-  std::int64_t token = 0;
+  std::int64_t next = 0;
   for (const Run& run : runs) {
+    const std::int64_t token = run.token == after_last ? next : run.token;
     const auto segment = static_cast<std::size_t>(run.segment);
     const Form& key = level.key[segment];
     const Form& query = level.query[segment];
     const std::int64_t column = token == 0 ? 0 : token + shift;
     if (key.present) {
-      sequence(key, run, token, start, level.period, places).write(0, run.length, out.key + column);
+      sequence(key, run, token, start, width, level.period, places).write(0, run.length, out.key + column);
     }
     if (query.present && token > 0) {
-      const Sequence s = sequence(query, run, token, start, level.period, places);
+      const Sequence s = sequence(query, run, token, start, width, level.period, places);
       const std::int64_t at_bos = token == 1 ? std::min<std::int64_t>(run.length, 1) : 0;
       s.write(0, at_bos, out.query);
-      s.write(at_bos, run.length - at_bos, out.query + column - 1 + at_bos);
+      s.write(at_bos, run.length - at_bos, out.query + column - 1 + at_bos * run.stride);
     }
-    token += run.length;
+    next = token + (run.length - 1) * run.stride + 1;
   }
 }
 
@@ -101,13 +115,13 @@ void write_level(const Level& level, const Grid& grid, std::int64_t start, const
 
 void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
                std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out) {
+               std::int64_t drawn, IdRows out, std::int64_t width) {
   std::int64_t number = 0;
   std::vector<std::int64_t> places;
   for (const Level& level : coupling.levels) {
     if (level.randomized > 0) places = draws.places(level.randomized, drawn, number, sample);
     write_level(level, grid, draws.start(level, number, sample),
-                level.randomized > 0 ? places.data() : nullptr, runs, prompt, out);
+                level.randomized > 0 ? places.data() : nullptr, runs, prompt, width, out);
     out.query += grid.columns;
     out.key += grid.columns;
     ++number;

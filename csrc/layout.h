@@ -20,10 +20,15 @@ namespace arithtf {
 
 inline constexpr std::uint8_t ignore_target = 255;
 
-// Consecutive tokens of one segment. A segment may come again with another row number. Indices from the left
-// begin at `first`: not 0 where a run goes on with the count of the one before.
+inline constexpr std::int64_t after_last = -1;
+
+// Tokens of one segment. A segment may come again with another row number. Indices from the left begin at
+// `first`: not 0 where a run goes on with the count of the one before. The tokens stand `stride` apart, so
+// that two segments can take turns; the first one is token number `token` of the instance, by default the
+// one after the last token of the run before.
 struct Run {
   std::int64_t segment = 0, row = 0, length = 0, first = 0;
+  std::int64_t stride = 1, token = after_last;
 };
 
 // Column 0 holds the first token (BOS); the rest of the prompt ends at column `start`, what is to be
@@ -41,9 +46,9 @@ struct IdRows {
 // Writes the ids of one instance on all levels. `runs` are its tokens in order (the first run is the one
 // BOS), of which `prompt` tokens belong to the prompt; `drawn` is the number of tokens that randomized
 // positions are drawn for: not fewer than the tokens of the runs, and independent of the answer's length.
+// `width` is the number of tokens in a row of the segments that repeat, 0 if none does.
 void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
                std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out);
-
+               std::int64_t drawn, IdRows out, std::int64_t width = 0);
 
 }  // namespace arithtf

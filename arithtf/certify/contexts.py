@@ -107,7 +107,7 @@ def layouts(task: Task, coupling: Coupling, operands: Operands) -> Iterator[Batc
     """
     arity = task.arity
     lengths = np.diff(operands.offsets).reshape(-1, arity)
-    width = lengths.max(axis=1, initial=0) * (arity + 1) + arity + 3
+    width = task.columns(lengths)
     begin = 0
     while begin < len(width):
         widest = np.maximum.accumulate(width[begin : begin + _CHUNK])

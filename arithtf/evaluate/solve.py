@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.evaluate.decode import MemoDecoder, greedy
-from arithtf.evaluate.groups import groups, longest
+from arithtf.evaluate.groups import TOKENS, groups
 from arithtf.evaluate.local import is_local
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
@@ -133,8 +133,9 @@ class Solver:
         if self._memo is not None and not self._prefilled and operands.digits.size >= MANY:
             self._prefilled = True
             self._memo.prefill()
-        room = _answer_columns(operands)
-        for chosen in groups(operands) if self._memo else groups(operands, COLUMNS):
+        room = self.task.room(np.diff(operands.offsets).reshape(-1, operands.arity))
+        columns = COLUMNS if self._memo is None else TOKENS
+        for chosen in groups(self.task, operands, columns):
             part = operands if len(operands) == 1 else operands.select(chosen)
             batch = self.task.layout(self.coupling, part, solved=False)
             if self._memo is not None:
@@ -187,11 +188,6 @@ class Solver:
             return Answer(self.task.render(tokens))
         except ValueError as error:
             return Answer(None, f"the model's answer is not a number: {error}")
-
-
-def _answer_columns(operands: Operands) -> npt.NDArray[np.int64]:
-    """Answer columns each problem would have alone: a digit more than its longest operand, EOS."""
-    return longest(operands) + 2
 
 
 def _arriving(source: IO[bytes]) -> Iterator[list[bytes]]:

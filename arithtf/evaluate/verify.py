@@ -140,7 +140,7 @@ def verify_operands(
     if len(operands) == 0:
         raise ValueError("expected at least one problem, got none")
     parts, order = [], []
-    for chosen in groups(operands):
+    for chosen in groups(task, operands):
         part = operands if len(operands) == 1 else operands.select(chosen)
         batch = task.layout(coupling, part)
         parts.append(verify(model, batch, chunk=chunk, impl=impl))

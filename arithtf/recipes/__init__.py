@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arithtf.recipes import addition, encodings
+from arithtf.recipes import addition, encodings, multiplication
 from arithtf.recipes.recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**addition.RECIPES, **encodings.RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    **addition.RECIPES,
+    **encodings.RECIPES,
+    **multiplication.RECIPES,
+}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -5,6 +5,7 @@ from arithtf.tasks.addition import KINDS, Addition
 from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
+from arithtf.tasks.multiplication import MULTIPLICATION_KINDS, Multiplication
 from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.show import show
@@ -15,6 +16,7 @@ from arithtf.tasks.vocabulary import Vocabulary
 __all__ = [
     "IGNORE",
     "KINDS",
+    "MULTIPLICATION_KINDS",
     "NO_ID",
     "TASKS",
     "Addition",
@@ -25,6 +27,7 @@ __all__ = [
     "Increment",
     "Level",
     "ModularAddition",
+    "Multiplication",
     "Operands",
     "Parity",
     "Place",

@@ -84,6 +84,17 @@ class Task(ABC):
     ) -> Batch:
         """Given problems as a batch; unsolved ones leave the answer's columns to a decoder."""
 
+    def room(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Answer columns, EOS included, of problems of operand lengths [B, arity], [B]."""
+        room: npt.NDArray[np.int64] = np.asarray(lengths, np.int64).max(axis=1, initial=0) + 2
+        return room
+
+    def columns(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Columns that problems of operand lengths [B, arity] need in a batch of their own, [B]."""
+        longest = np.asarray(lengths, np.int64).max(axis=1, initial=0)
+        columns: npt.NDArray[np.int64] = (longest + 1) * self.arity + 1 + self.room(lengths)
+        return columns
+
     def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
         """Problems that contain every local context of any problem of any length.
 

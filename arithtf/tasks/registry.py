@@ -7,6 +7,7 @@ from typing import Any
 
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
+from arithtf.tasks.multiplication import Multiplication
 from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
@@ -15,7 +16,7 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (
         Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition,
-        Copy, Reverse, Parity,
+        Copy, Reverse, Parity, Multiplication,
     )
 }  # fmt: skip
 
