@@ -95,6 +95,7 @@ class ColumnTask:
         arity: int,
         strings: bool,
         last_digit: bool,
+        related: bool,
         from_left: bool,
         padded: bool,
         limit: int,

@@ -22,10 +22,11 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
+from arithtf.certify.verify_columns import COLUMN_DERIVATIONS
 from arithtf.certify.verify_fields import unknown_parts
 
 Derivation = Callable[[dict[str, Any], dict[str, Any], list[list[int]]], Derived]
-DERIVATIONS: dict[str, Derivation] = {"addition": derive_addition}
+DERIVATIONS: dict[str, Derivation] = {"addition": derive_addition, **COLUMN_DERIVATIONS}
 """Independent enumerations by task name: (task, coupling, windows) -> contexts."""
 
 Floats = NDArray[Any]
@@ -196,24 +197,30 @@ def _compare_contexts(claim: dict[str, Any], derived: Derived) -> list[str]:
 def hash_contexts(derived: Derived) -> str:
     """SHA-256 of a set of contexts, as a certificate defines it.
 
-    Rows of big-endian int32 (query, target, then level 0, difference and token of each visible
+    Rows of big-endian int32 (query, target, then level, difference and token of each visible
     token in ascending order, then -1), sorted by their bytes, after their width as text.
     """
     slots = derived.slots.copy()
-    for d in np.unique(derived.differences):
-        at = np.flatnonzero(derived.differences == d)
+    levels = _levels(derived)
+    for level, d in set(zip(levels.tolist(), derived.differences.tolist(), strict=True)):
+        at = np.flatnonzero((derived.differences == d) & (levels == level))
         slots[:, at] = np.sort(slots[:, at], axis=1)
     # Visible slots first: a stable sort by "is absent" keeps the ascending order.
     order = np.argsort(slots == ABSENT, axis=1, kind="stable")
     slots = np.take_along_axis(slots, order, 1)
-    differences = derived.differences[order]
+    differences, levels = derived.differences[order], levels[order]
     width = int((slots != ABSENT).sum(1).max(initial=0))
-    triples = np.stack([np.zeros_like(slots), differences, slots], 2)
+    triples = np.stack([levels, differences, slots], 2)
     triples[slots == ABSENT] = -1
     head = np.stack([derived.query, derived.target], 1)
     table = np.concatenate([head, triples[:, :width].reshape(len(head), -1)], 1)
     rows = sorted(row.tobytes() for row in table.astype(">i4"))
     return hashlib.sha256(f"{table.shape[1]}\n".encode() + b"".join(rows)).hexdigest()
+
+
+def _levels(derived: Derived) -> NDArray[np.int64]:
+    """The level of each slot."""
+    return np.zeros_like(derived.differences) if derived.levels is None else derived.levels
 
 
 def _compare_margins(
@@ -341,7 +348,10 @@ def _attention(
     for h in range(heads):
         score = scale[h] * (q[:, h] @ k[:, h].T)[query[:, None], tokens]
         score[:, encoding["sinks"] :] += _relative(encoding, w, i, h, q, scale, query, derived)
-        score[~seen] = -np.inf
+        level = (encoding["head_levels"] or range(heads))[h] % len(encoding["windows"])
+        visible = seen.copy()
+        visible[:, encoding["sinks"] :] &= _levels(derived) == level
+        score[~visible] = -np.inf
         weight = np.exp(score - score.max(axis=1, keepdims=True))
         weight /= weight.sum(axis=1, keepdims=True)
         mixed[:, h] = np.einsum("nw,nwd->nd", weight, v[:, h][tokens])

@@ -36,6 +36,8 @@ class Derived:
         slots: [N, W], visible tokens, ABSENT where there is none.
         differences: [W], id difference of each slot; equal ones are neighbours.
         bos: token of the sinks.
+        levels: [W], level of each slot; None: all are on the only one. Slots of one level are
+            neighbours.
     """
 
     query: Ints
@@ -43,6 +45,7 @@ class Derived:
     slots: Ints
     differences: Ints
     bos: int
+    levels: Ints | None = None
 
 
 def _answers_seen(task: dict[str, Any], coupling: dict[str, Any]) -> bool:

@@ -60,6 +60,8 @@ class Rule:
         from_left: columns are read most significant first (one operand, or padded ones).
         padded: operands are zero-padded to the longest.
         limit: > 0: at most so many columns are read.
+        related: half of the problems drawn "uniform" agree in a random number of low digits, which
+            independent operands hardly ever do.
         symmetric: exchanging the digits of a column between the operands changes no token.
     """
 
@@ -73,6 +75,7 @@ class Rule:
     from_left: bool = False
     padded: bool = False
     limit: int = 0
+    related: bool = False
     symmetric: bool = False
 
     @property
@@ -153,6 +156,7 @@ def core_task(rule: Rule) -> _core.ColumnTask:
         arity=rule.arity,
         strings=rule.strings,
         last_digit=rule.digit,
+        related=rule.related,
         from_left=rule.from_left,
         padded=rule.padded,
         limit=rule.limit,

@@ -27,7 +27,8 @@ class Comparison(ColumnTask):
 
     An instance is BOS, a, "?", b, "=", answer. The answer is a running comparison from the least
     significant column on, a token "<", "=" or ">" for each: what the digits so far say. The last
-    one is the result.
+    one is the result. Half of the problems drawn "uniform" agree in a random number of low digits:
+    otherwise a comparison would be decided by the first columns read, nearly always.
 
     Args:
         base: number base, 2..128.
@@ -60,8 +61,9 @@ class Comparison(ColumnTask):
 
         row = Pass(row="answer", start=lambda _: 0, step=step, finish=lambda _: (words.eos,))
         return Rule(
-            base=self.base, control=words.pad, numbers=2, separators=(words.id("?"),), passes=(row,)
-        )
+            base=self.base, control=words.pad, numbers=2, separators=(words.id("?"),),
+            related=True, passes=(row,),
+        )  # fmt: skip
 
     def parse(self, line: str) -> tuple[Bytes, ...]:
         """A comparison -> operands' digits, most significant first.
@@ -100,10 +102,12 @@ class Comparison(ColumnTask):
 class Subtraction(ColumnTask):
     """Differences a - b with their sign.
 
-    An instance is BOS, a, "-", b, "=", running, sign, answer. Which way to subtract must be known
-    before the first digit is written, so a running comparison (see `Comparison`) comes first; it
-    ends with the sign, "+" or "-", which every later query sees. Then the digits of |a - b|
-    follow, least significant first and as many as the longer operand has, and EOS.
+    An instance is BOS, a, "-", b, "=", difference, sign, answer. The digits of |a - b| depend on
+    which operand is larger, which no query at the units can know. So first a - b is written
+    digit by digit, least significant first and borrowing, as many digits as the longer operand has:
+    if a borrow is left over, they are the complement of b - a. What is left over is written as the
+    sign, "+" or "-", which every later query sees. The answer is these digits again, or their
+    complement, and EOS.
 
     Args:
         base: number base, 2..128.
@@ -114,52 +118,53 @@ class Subtraction(ColumnTask):
     name: ClassVar[str] = "subtraction"
     arity: ClassVar[int] = 2
     segments: ClassVar[tuple[str, ...]] = (
-        "bos", "a", "-", "b", "=", "running", "sign", "answer",
+        "bos", "a", "-", "b", "=", "difference", "sign", "answer",
     )  # fmt: skip
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "-", "b", "=")
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __post_init__(self) -> None:
-        Vocabulary(self.base, ("-", "+", "<", ">"))
+        Vocabulary(self.base, ("-", "+"))
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Digits, PAD, BOS, EOS, "=", "-", "+", "<", ">"."""
-        return Vocabulary(self.base, ("-", "+", "<", ">"))
+        """Digits, PAD, BOS, EOS, "=", "-", "+"."""
+        return Vocabulary(self.base, ("-", "+"))
 
     def rule(self) -> Rule:
-        """Two rows: the running comparison with the sign, and the digits."""
-        words = self.vocabulary
-        token = {-1: words.id("<"), 0: words.equals, 1: words.id(">")}
+        """Two rows: a - b with the sign at its end, and its absolute value."""
+        words, base = self.vocabulary, self.base
 
-        def compare(state: int, column: tuple[int, ...]) -> tuple[int, int]:
-            after = _comparison(state, column)
-            return after, token[after]
+        def subtract(borrow: int, column: tuple[int, ...]) -> tuple[int, int]:
+            rest = max(column[0], 0) - max(column[1], 0) - borrow
+            return int(rest < 0), rest % base
 
-        def subtract(
-            state: tuple[bool, int], column: tuple[int, ...]
-        ) -> tuple[tuple[bool, int], int]:
-            negative, borrow = state
-            a, b = (max(digit, 0) for digit in column)
-            rest = (b - a if negative else a - b) - borrow
-            return (negative, int(rest < 0)), rest % self.base
+        def absolute(
+            state: tuple[int, bool, int], column: tuple[int, ...]
+        ) -> tuple[tuple[int, bool, int], int]:
+            borrow, negative, carry = state
+            borrow, digit = subtract(borrow, column)
+            if not negative:
+                return (borrow, negative, 0), digit
+            carry, digit = divmod(base - 1 - digit + carry, base)
+            return (borrow, negative, carry), digit
 
-        running = Pass(
-            row="running",
+        difference = Pass(
+            row="difference",
             end="sign",
             start=lambda _: 0,
-            step=compare,
-            finish=lambda state: (words.id("-" if state < 0 else "+"),),
-        )
-        digits = Pass(
-            row="answer",
-            start=lambda comparison: (comparison < 0, 0),
             step=subtract,
+            finish=lambda borrow: (words.id("-" if borrow else "+"),),
+        )
+        answer = Pass(
+            row="answer",
+            start=lambda borrow: (0, bool(borrow), borrow),
+            step=absolute,
             finish=lambda _: (words.eos,),
         )
         return Rule(
-            base=self.base, control=words.pad, numbers=2, separators=(words.id("-"),),
-            passes=(running, digits),
+            base=base, control=words.pad, numbers=2, separators=(words.id("-"),),
+            passes=(difference, answer),
         )  # fmt: skip
 
     def parse(self, line: str) -> tuple[Bytes, ...]:
@@ -174,17 +179,17 @@ class Subtraction(ColumnTask):
         """Answer tokens as generated -> an ordinary number with its sign.
 
         Raises:
-            ValueError: tokens that are not a running comparison, a sign and as many digits.
+            ValueError: tokens that are not digits, a sign and as many digits.
         """
         words, tokens = self.vocabulary, self.written(answer_tokens)
         length = tokens.size // 2
-        running, sign, digits = tokens[:length], tokens[length], tokens[length + 1 :]
-        compared = np.isin(running, [words.id("<"), words.equals, words.id(">")])
-        if tokens.size % 2 == 0 or length == 0 or not compared.all():
-            raise ValueError("expected a running comparison, a sign and as many digits")
+        sign = tokens[length]
+        if tokens.size % 2 == 0 or length == 0:
+            raise ValueError("expected digits, a sign and as many digits")
         if sign not in (words.id("+"), words.id("-")):
             raise ValueError(f"expected a sign, got {words.token_text(int(sign))!r}")
-        number = self.number(digits)
+        self.digits(tokens[:length])
+        number = self.number(tokens[length + 1 :])
         if sign == words.id("+"):
             return number
         if number == "0":

@@ -28,12 +28,12 @@ columns::Pass make_pass(const Longs& start, const Longs& next, const Bytes& emit
   return pass;
 }
 
-columns::Task make_task(int64_t base, int64_t control, int64_t arity, bool strings, bool last_digit, bool from_left,
+columns::Task make_task(int64_t base, int64_t control, int64_t arity, bool strings, bool last_digit, bool related, bool from_left,
                         bool padded, int64_t limit, const Bytes& separators,
                         std::vector<columns::Pass> passes) {
   check_base(base);
   columns::Task task;
-  task.shape = {static_cast<int>(base), arity, strings, last_digit};
+  task.shape = {static_cast<int>(base), arity, strings, last_digit, related};
   task.control = static_cast<int>(control);
   task.from_left = from_left;
   task.padded = padded;
@@ -100,7 +100,7 @@ void bind_columns(py::module_& m) {
            py::arg("flush"), py::arg("end"), py::arg("end_apart"));
   py::class_<columns::Task>(m, "ColumnTask", "Tables of a column task, ready for the core.")
       .def(py::init(&make_task), py::kw_only(), py::arg("base"), py::arg("control"), py::arg("arity"),
-           py::arg("strings"), py::arg("last_digit"), py::arg("from_left"), py::arg("padded"),
+           py::arg("strings"), py::arg("last_digit"), py::arg("related"), py::arg("from_left"), py::arg("padded"),
            py::arg("limit"), py::arg("separators"), py::arg("passes"))
       .def("batch", &batch, py::arg("coupling"), py::kw_only(), py::arg("seed"), py::arg("split"),
            py::arg("step"), py::arg("lengths"), py::arg("size"), py::arg("kind"), py::arg("chain"),

@@ -195,6 +195,7 @@ void Task::check() const {
   expect(shape.arity >= 1 && shape.arity <= 2 && numbers >= 1, "one or two operands, one of them a number");
   expect(control >= shape.base, "control tokens after the digits");
   expect(static_cast<std::int64_t>(separators.size()) == shape.arity - 1, "a separator between operands");
+  expect(!shape.related || numbers == 2, "only two numbers can be related");
   expect(!from_left || padded || numbers == 1, "columns from the left need operands of equal length");
   expect(!passes.empty() && limit >= 0, "at least one pass and no negative limit");
   std::int64_t values = shape.last_digit ? shape.base : 1;

@@ -116,6 +116,7 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
       operands_[static_cast<std::size_t>(k)] = {out, length};
     }
     draw_digit();
+    if (shape.related) relate(words);
     if (draw_.split == Split::all ||
         in_test_split(operands_.data(), shape.arity) == (draw_.split == Split::test)) {
       return operands_;
@@ -125,6 +126,17 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
                               std::to_string(draw_.high) + " is in split '" +
                               split_names[static_cast<std::size_t>(draw_.split)] +
                               "'; allow longer operands or use split 'all'");
+}
+
+// Gives the second of two numbers the low digits of the first, in half of the problems.
+void Sampler::relate(WordStream& words) {
+  const Number &a = operands_[0], &b = operands_[1];
+  const auto choices = static_cast<std::uint64_t>(std::min(a.length, b.length) + 1);
+  const auto shared = static_cast<std::int64_t>(words.below(choices));
+  if (words.below(2) == 0) return;
+  std::uint8_t* digits = digits_[1].data();
+  std::copy_n(a.digits + a.length - shared, shared, digits + b.length - shared);
+  if (b.length > 1 && digits[0] == 0) digits[0] = 1;
 }
 
 void Operands::check(const Shape& shape) const {

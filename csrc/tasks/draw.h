@@ -30,6 +30,7 @@ struct Shape {
   std::int64_t arity = 2;
   bool strings = false;     // strings of digits, zeros in front count; otherwise numbers
   bool last_digit = false;  // the last operand is a single digit
+  bool related = false;     // half of the uniform problems agree in a random number of low digits
 
   std::int64_t numbers() const { return arity - (last_digit ? 1 : 0); }
 };
@@ -56,6 +57,8 @@ class Sampler {
   std::span<const Number> operator()(std::int64_t sample);
 
  private:
+  void relate(WordStream& words);
+
   Draw draw_;
   std::vector<std::vector<std::uint8_t>> digits_;
   std::vector<Number> operands_;

@@ -28,8 +28,8 @@ from arithtf.tasks import (
 LOCAL = [
     (Comparison(2), couplings.paired_columns, [(0, 1)], 4),
     (Comparison(3), couplings.paired_columns, [(2, 1)], 4),
-    (Subtraction(2), couplings.paired_columns, [(0, 1), (2, 1), (0, 0)], 5),
-    (Subtraction(3), couplings.paired_columns, [(0, 1), (2, 1), (0, 0)], 4),
+    (Subtraction(2), couplings.paired_columns, [(2, 1), (1, 0), (0, 0)], 5),
+    (Subtraction(3), couplings.paired_columns, [(2, 1), (1, 0), (0, 0)], 4),
     (Increment(2), couplings.digit_columns, [(1, 0)], 6),
     (Increment(5), couplings.digit_columns, [(1, 1)], 5),
     (TimesDigit(3), couplings.digit_columns, [(1, 0), (0, 0)], 6),
@@ -82,11 +82,11 @@ def test_cover_equals_brute_force(case):
 
 
 def test_rows_that_see_each_other_are_covered():
-    """Digits that see the running comparison above them: a row's tokens as keys of a later row."""
+    """A row that sees the tokens of the one above: they are keys on the same level."""
     task = Subtraction(2)
     column = Place(left=1)
-    key = {"a": Place(right=1), "running": column, "sign": Place(offset=-1)}
-    query = {"running": column, "sign": column, "answer": column}
+    key = {"a": Place(right=1), "difference": column, "sign": Place(offset=-1)}
+    query = {"difference": column, "sign": column, "answer": column}
     coupling = Coupling("rows", (Level(name="rows", key=key, query=query),))
     for windows in ([(1, 0)], [(0, 1)]):
         brute = collected(task, coupling, windows, everything(task, 7))
@@ -99,7 +99,8 @@ def test_rows_that_see_each_other_are_covered():
     ("task", "make", "windows"),
     [
         (Comparison(), couplings.paired_columns, [(0, 0)]),
-        (Subtraction(), couplings.paired_columns, [(0, 1), (0, 1), (0, 0)]),
+        (Subtraction(), couplings.paired_columns, [(0, 1), (1, 0), (0, 0)]),
+        (Subtraction(), couplings.paired_columns, [(2, 1), (0, 0), (0, 0)]),
         (Increment(), couplings.digit_columns, [(0, 0)]),
         (TimesDigit(), couplings.digit_columns, [(0, 0), (0, 0)]),
         (ModularAddition(1000), couplings.modular_columns, [(0, 0), (0, 1)]),
@@ -138,13 +139,13 @@ def test_what_cannot_be_covered_is_refused():
     task = Subtraction()
     good = couplings.paired_columns(task)
     with pytest.raises(ValueError, match="infinite window"):
-        task.cover(good, [None, (2, 1), (0, 0)])
+        task.cover(good, [None, (1, 0), (0, 0)])
     with pytest.raises(ValueError, match="too large to enumerate"):
-        task.cover(good, [(0, 1), (20, 1), (0, 0)])
+        task.cover(good, [(20, 1), (1, 0), (0, 0)])
     left = Level(name="left", key={"a": Place(left=2)}, query=good.levels[0].query)
     with pytest.raises(ValueError, match="key form of 'a' must be offset"):
         task.cover(Coupling("bad", (left,)), [(2, 1)])
-    shifted = {**good.levels[0].query, "running": Place(right=2)}
+    shifted = {**good.levels[0].query, "difference": Place(right=2)}
     with pytest.raises(ValueError, match="is being written"):
         task.cover(Coupling("bad", (Level(name="x", key={}, query=shifted),)), [(2, 1)])
 

@@ -76,7 +76,7 @@ def rows_of(task, operands):
     if isinstance(task, Subtraction):
         a, b = numbers
         sign = words.id("-" if a < b else "+")
-        yield from (("running", list(compared())), ("sign", [sign]))
+        yield from (("difference", digits((a - b) % base**n, n)), ("sign", [sign]))
         answer = digits(abs(a - b), n)
     elif isinstance(task, Comparison):
         answer = list(compared())
@@ -284,6 +284,23 @@ def test_draws_are_those_of_numpy(task):
             assert problem[1].tolist() == [next(words) * task.base >> 64]
 
 
+def test_half_of_the_comparisons_agree_in_low_digits():
+    """Against the draws of subtraction, which are the same words without relating the operands."""
+    draw = dict(seed=1, split="all", step=0, lengths=(1, 6), size=4000)
+    plain, related = Subtraction().operands(**draw), Comparison().operands(**draw)
+    shared = np.zeros(7)
+    for (a, b), (x, y) in zip(plain, related, strict=True):
+        np.testing.assert_array_equal(a, x)
+        assert b.size == y.size
+        assert y.size == 1 or y[0] > 0
+        n = min(x.size, y.size)
+        differs = np.flatnonzero(x[::-1][:n] != y[::-1][:n])
+        if n == 4:
+            shared[differs[0] if differs.size else n] += 1
+    assert (shared[:5] > 0.06 * shared.sum()).all()
+    assert shared[4] < 0.2 * shared.sum()
+
+
 @pytest.mark.parametrize("task", TASKS, ids=named)
 def test_batches_are_pure_and_split(task):
     coupling = rich(task)
@@ -369,15 +386,14 @@ def test_parse_says_what_is_wrong(task, line, message):
 
 
 def test_render_refuses_what_is_no_answer():
-    words = Subtraction().vocabulary
-    less, minus = words.id("<"), words.id("-")
+    minus = Subtraction().vocabulary.id("-")
     for tokens, message in [
         ([], "empty"),
-        ([less, minus], "as many digits"),
-        ([3, minus, 1], "as many digits"),
-        ([less, less, 1], "expected a sign"),
-        ([less, minus, 0], "negative zero"),
-        ([less, minus, minus], "'-' where a digit"),
+        ([3, minus], "as many digits"),
+        ([3, 3, 1], "expected a sign"),
+        ([0, minus, 0], "negative zero"),
+        ([3, minus, minus], "'-' where a digit"),
+        ([minus, minus, 3], "'-' where a digit"),
     ]:
         with pytest.raises(ValueError, match=message):
             Subtraction().render(np.array(tokens))
@@ -410,7 +426,6 @@ def test_a_difference_of_a_million_digits():
     (answer,) = Subtraction().answer(Operands.from_digits([([1], power)]))
     words = Subtraction().vocabulary
     assert answer.size == 2 * (n + 1) + 1
-    assert (answer[:n] == words.id(">")).all()
-    assert answer[n : n + 2].tolist() == [words.id("<"), words.id("-")]
+    assert answer[: n + 2].tolist() == [1, *[0] * (n - 1), 9, words.id("-")]
     assert (answer[n + 2 : -1] == 9).all()
     assert answer[-1] == 0
