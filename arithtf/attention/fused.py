@@ -94,7 +94,8 @@ def _forward(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
     query = packed[0]
     if query.numel() == 0:
         return _fake(*packed)
-    out, lse, kept = launch.forward(_problem(packed[3:]), *packed[:3])
+    with torch.cuda.device_of(query):
+        out, lse, kept = launch.forward(_problem(packed[3:]), *packed[:3])
     return _laid_out(out, query), lse, kept
 
 
@@ -121,9 +122,10 @@ def _run_backward(
     fakes = _fake_backward(grad, out, lse, kept, wanted, *packed)
     if grad.numel() == 0:
         return [torch.zeros_like(f) for f in fakes]
-    found = gradient.backward(
-        _problem(packed[3:]), packed[0], packed[1], packed[2], out, lse, kept, grad, wanted
-    )
+    with torch.cuda.device_of(grad):
+        found = gradient.backward(
+            _problem(packed[3:]), packed[0], packed[1], packed[2], out, lse, kept, grad, wanted
+        )
     parts = [found.query, found.key, found.value, found.scale, *found.tensors]
     # What was not wanted is zero, for an operator cannot return None in a list.
     return [

@@ -1,0 +1,228 @@
+"""`python -m bench.static`: compile every shipped configuration ahead of time, without a GPU.
+
+Prints registers, spilled bytes, shared memory, matrix instructions and instructions per score, read
+from what the compiler made for sm_80, sm_90 and gfx942. `bench/budgets.json` holds the limits that
+a test holds the table to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.checkout import ensure_kernels
+
+BUDGETS = Path(__file__).resolve().parent / "budgets.json"
+ARCHITECTURES = ("sm_80", "sm_90", "gfx942")
+HEADS = (16, 32, 64, 128, 256)
+# Kinds of calls that are compiled: the constants in which they differ from a plain dense one.
+CALLS: dict[str, dict[str, Any]] = {
+    "plain": {"KIND": 0, "WIDTH": 0},
+    "table": {"KIND": 1, "WIDTH": 64},
+    "alibi": {"KIND": 2, "WIDTH": 0},
+    "kerple": {"KIND": 3, "WIDTH": 0},
+    "window": {"KIND": 1, "WIDTH": 16, "GATHER": True, "SINKS": True},
+}
+_ELEMENTS = {"Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV"}
+_FLOATS = {"LSE", "DELTA", "SUMS", "POISON", "SCALE", "SEEN", "FIRST", "SECOND"}
+
+
+class Case(NamedTuple):
+    """One compilation."""
+
+    architecture: str
+    kernel: str
+    call: str
+    bytes: int
+    head: int
+
+
+def cases(architectures: Sequence[str] = ARCHITECTURES) -> Iterator[Case]:
+    """Every entry of every configuration file with a table; other calls at the common sizes."""
+    for architecture in architectures:
+        for kernel in ("forward", "queries", "keys", "table"):
+            for size in (2, 4):
+                for head in HEADS:
+                    yield Case(architecture, kernel, "table", size, head)
+        for call in set(CALLS) - {"table"}:
+            for kernel in ("forward", "queries", "keys"):
+                for head in (32, 64, 128):
+                    yield Case(architecture, kernel, call, 2, head)
+
+
+def compile_case(case: Case) -> dict[str, Any]:
+    """Compile one case and read the numbers off the result."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from arithtf.kernels.compat import modules
+    from arithtf.kernels.configs import Tiles, table_of
+
+    tiles = Tiles(*table_of(case.architecture)[case.kernel][f"{case.bytes},{case.head}"])
+    kernel = {
+        "forward": modules().forward.forward, "queries": modules().backward.queries,
+        "keys": modules().backward.keys, "table": modules().table.table_sums,
+    }[case.kernel]  # fmt: skip
+    amd = case.architecture.startswith("gfx")
+    constants = {
+        "ROTARY": False, "LOG_SCALE": False, "CAUSAL": True, "PREFIX": False, "DOCUMENTS": False,
+        "SINKS": False, "SINK": False, "PARTIAL": False, "GATHER": case.kernel == "table",
+        "D": case.head, "DP": case.head, "BM": tiles.bm, "BN": tiles.bn, "BS": 16, "U": 64,
+        "KB": 64, "PRECISION": "tf32x3" if case.bytes == 4 and not amd else "ieee",
+        "UPCAST": False, **CALLS[case.call],
+    }  # fmt: skip
+    constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
+    element = "*bf16" if case.bytes == 2 else "*fp32"
+    types = {name: _type(name, element) for name in kernel.arg_names if name not in constants}
+    aligned = {n for n in types if n.startswith("stride_")}
+    source = ASTSource(
+        kernel,
+        {n: types.get(n, "constexpr") for n in kernel.arg_names},
+        constexprs=constants,
+        attrs={
+            (i,): [["tt.divisibility", 16]]
+            for i, n in enumerate(kernel.arg_names)
+            if n in types and (types[n].startswith("*") or n in aligned)
+        },
+    )
+    number = case.architecture if amd else int(case.architecture[3:])
+    target = GPUTarget("hip", number, 64) if amd else GPUTarget("cuda", number, 32)
+    options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+    compiled = triton.compile(source, target=target, options=options)
+    row = {**case._asdict(), **tiles._asdict(), "shared": compiled.metadata.shared}
+    read = _read_amd if amd else _read_nvidia
+    return {**row, **read(compiled, tiles.bm * tiles.bn / (tiles.warps * (64 if amd else 32)))}
+
+
+def _type(name: str, element: str) -> str:
+    if name in _ELEMENTS:
+        return element
+    if name in _FLOATS:
+        return "*fp32"
+    if name == "WINDOWS":
+        return "*i64"
+    return "*i32" if name.isupper() else "i32"
+
+
+def _read_nvidia(compiled: Any, scores: float) -> dict[str, Any]:
+    import triton
+
+    programs = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        usage, code = (
+            subprocess.run(
+                [str(programs / "cuobjdump"), what, file.name],
+                capture_output=True, text=True, check=True,
+            ).stdout
+            for what in ("--dump-resource-usage", "--dump-sass")
+        )  # fmt: skip
+    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
+    assert found is not None
+    return {
+        "registers": int(found[1]),
+        "spilled": int(found[2]),
+        "matrix": len(re.findall(r"\b(?:HGMMA|HMMA)\b", code)),
+        "per_score": _per_score(code, scores),
+    }
+
+
+def _per_score(code: str, scores: float) -> float:
+    """Instructions of the shortest loop that holds a matrix instruction, per score of a thread."""
+    lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.*?);", code)
+    address = {int(at, 16): i for i, (at, _) in enumerate(lines)}
+    best = 0
+    for i, (_, text) in enumerate(lines):
+        jump = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
+        start = address.get(int(jump[1], 16)) if jump else None
+        if start is None or start >= i:
+            continue
+        body = [t for _, t in lines[start : i + 1]]
+        if sum("MMA" in t for t in body) >= 2 and (best == 0 or len(body) < best):
+            best = len(body)
+    return round(best / scores, 1)
+
+
+def _read_amd(compiled: Any, scores: float) -> dict[str, Any]:
+    text = compiled.asm["amdgcn"]
+
+    def number(key: str) -> int:
+        found = re.search(rf"\.{key}:\s+(\d+)", text)
+        return int(found[1]) if found else 0
+
+    return {
+        "registers": number("vgpr_count"),
+        "spilled": 4 * number("vgpr_spill_count") + number("private_segment_fixed_size"),
+        "matrix": len(re.findall(r"\bv_mfma", text)),
+        "per_score": 0.0,
+    }
+
+
+def measure(chosen: Sequence[Case], workers: int = 1) -> list[dict[str, Any]]:
+    """Compile all cases; one that does not compile has the key "error"."""
+
+    def attempt(case: Case) -> dict[str, Any]:
+        try:
+            return compile_case(case)
+        except Exception as error:
+            return {**case._asdict(), "error": f"{type(error).__name__}: {str(error)[-300:]}"}
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(attempt, chosen))
+
+
+def key(row: dict[str, Any]) -> str:
+    """The name of a row in the budgets."""
+    return f"{row['architecture']} {row['kernel']} {row['call']} {row['bytes']}B d{row['head']}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; with --write keep the numbers printed as budgets."""
+    parser = argparse.ArgumentParser(prog="python -m bench.static", description=__doc__)
+    parser.add_argument("--arch", nargs="*", default=ARCHITECTURES, choices=ARCHITECTURES)
+    parser.add_argument("--kernel", nargs="*", help="only these kernels")
+    parser.add_argument("--call", nargs="*", help="only these calls")
+    parser.add_argument("--head", nargs="*", type=int, help="only these head dimensions")
+    parser.add_argument("--bytes", nargs="*", type=int, help="only numbers of 2 or 4 bytes")
+    parser.add_argument("--workers", type=int, default=1, help="compilations at a time")
+    parser.add_argument("--write", action="store_true", help=f"write {BUDGETS.name}")
+    options = parser.parse_args(arguments)
+    if os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"):
+        print("expected TRITON_INTERPRET unset, got it set; unset it to compile", file=sys.stderr)
+        return 2
+    ensure_kernels()
+    chosen = [
+        c for c in cases(options.arch)
+        if (not options.kernel or c.kernel in options.kernel)
+        and (not options.call or c.call in options.call)
+        and (not options.head or c.head in options.head)
+        and (not options.bytes or c.bytes in options.bytes)
+    ]  # fmt: skip
+    rows = measure(chosen, options.workers)
+    from bench.run import table
+
+    print(table(rows))
+    failed = [row for row in rows if "error" in row or row["spilled"]]
+    print(f"{len(rows)} compiled, {len(failed)} with spills or errors")
+    if options.write:
+        kept = ("registers", "spilled", "shared", "matrix", "per_score")
+        budgets = json.loads(BUDGETS.read_text(encoding="utf-8")) if BUDGETS.exists() else {}
+        budgets |= {key(r): {k: r[k] for k in kept} for r in rows if "error" not in r}
+        lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(budgets.items()))
+        BUDGETS.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
