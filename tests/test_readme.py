@@ -15,7 +15,9 @@ from arithtf.runs import load_model, write_json
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 VERBS = "demo|train|evaluate|stress|certify|verify-certificate|solve|data|report|doctor"
-COMMANDS = sorted(set(re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", README)))
+COMMANDS = sorted(
+    {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", README)}
+)
 
 
 def test_the_lines_of_use_run(trained_run, tmp_path, monkeypatch, capsys):
