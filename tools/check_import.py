@@ -28,7 +28,9 @@ def main() -> None:
     folder = Path(str(arithtf.__file__)).parent
     if not (folder / "py.typed").is_file():
         raise SystemExit("py.typed is not installed")
-    if importlib.util.find_spec("kernels") is not None:
+    # In place, the bare folder is a namespace: any real package of the name goes before it.
+    named = importlib.util.find_spec("kernels")
+    if named is not None and named.origin is not None:
         raise SystemExit("kernels/ is importable under its own name; it would shadow a package")
     if not in_place:
         importlib.import_module("arithtf.kernels")
