@@ -12,6 +12,8 @@ from arithtf.attention.mechanisms import Content, Fire, Mechanism, Rotary
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LARGEST_HEAD = 256
+# In float32 on a GPU: rows of 256 numbers do not fit into registers.
+LARGEST_WHOLE_HEAD = 128
 
 
 def interprets() -> bool:
@@ -45,8 +47,10 @@ def obstacle(query: Tensor, mechanism: Mechanism) -> str | None:
         return lacks
     if query.dtype not in DTYPES:
         return f"expected float32, bfloat16 or float16, got {query.dtype}"
-    if query.shape[3] > LARGEST_HEAD:
-        return f"expected a head dimension up to {LARGEST_HEAD}, got {query.shape[3]}"
+    whole = query.dtype == torch.float32 and query.device.type == "cuda"
+    largest = LARGEST_WHOLE_HEAD if whole else LARGEST_HEAD
+    if query.shape[3] > largest:
+        return f"expected a head dimension up to {largest} in {query.dtype}, got {query.shape[3]}"
     if isinstance(mechanism, Fire | Content):
         return f"expected a mechanism other than Fire and Content, got {type(mechanism).__name__}"
     if isinstance(mechanism, Rotary) and mechanism.inv_freq.requires_grad:

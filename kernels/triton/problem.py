@@ -12,8 +12,6 @@ from arithtf.kernels import plan as plans
 from arithtf.kernels.plan import Side
 
 KINDS = {"none": 0, "rotary": 0, "table": 1, "buckets": 1, "alibi": 2, "kerple": 3}
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-LARGEST_HEAD = 256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ def test_nothing_to_do():
     ("change", "says"),
     [
         ({"dtype": torch.float64}, "expected float32, bfloat16 or float16, got torch.float64"),
-        ({"dim": 320}, "expected a head dimension up to 256, got 320"),
+        ({"dim": 320}, "expected a head dimension up to 256 in torch.float32, got 320"),
         ({"mechanism": Content(None, torch.zeros(HEADS, 3, DIM))}, "got Content"),
         ({"mechanism": "learned rotary"}, "expected fixed rotary frequencies"),
     ],
