@@ -146,7 +146,7 @@ def _per_score(code: str, scores: float) -> float:
     """
     lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.*?);", code)
     address = {int(at, 16): i for i, (at, _) in enumerate(lines)}
-    loops = []
+    loops: list[tuple[int, int, int]] = []
     for end, (_, text) in enumerate(lines):
         jump = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
         start = address.get(int(jump[1], 16)) if jump else None
