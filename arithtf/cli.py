@@ -197,17 +197,24 @@ def _add_stress(commands: Commands) -> None:
         commands,
         "stress",
         "arithtf.commands.evidence:stress",
-        "adversarial problems: long carry chains, ladders up to a million digits, unequal lengths",
+        "adversarial problems of every size: hard digits, ladders up to a million digits, lopsided",
         "arithtf stress runs/addition --suite carry\n"
-        "arithtf stress runs/addition --max-digits 1000000",
+        "arithtf stress runs/addition --max-digits 1000000\n"
+        "arithtf stress runs/multiplication --suite ladder --max-tokens 20000000",
     )
     _run(command)
     command.add_argument(
-        "--suite", choices=("carry", "ladder", "grid", "tour", "all"), default="all",
-        help="carry: chain length x place; ladder: 10, 100, ... digits; grid: length x length; "
-        "tour: problems that contain every local context (all)",
+        "--suite", choices=("carry", "adversarial", "ladder", "grid", "tour", "all"), default="all",
+        help="carry: chain length x place, of sums; adversarial: hard digits in every shape; "
+        "ladder: 10, 100, ... digits; grid: length x length; "
+        "tour: problems that contain every local context (all that the task has)",
     )  # fmt: skip
     _max_digits(command)
+    command.add_argument(
+        "--max-tokens", type=_whole(1), default=1 << 22, metavar="N",
+        help="tokens of the largest problem, its work included: the work of a product grows with "
+        "the square of its digits (4194304)",
+    )  # fmt: skip
 
 
 def _add_certify(commands: Commands) -> None:

@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     record(out, sampled)
     say(f"\nstress: adversarial problems of up to {count(arguments.max_digits)} digits")
     farthest = arguments.max_digits
-    suites = [("carry", farthest), ("ladder", farthest), ("grid", min(farthest, GRID)), ("tour", 1)]
+    near = min(farthest, GRID)
+    suites = [("carry", farthest), ("ladder", farthest), ("adversarial", near), ("grid", near)]
+    suites.append(("tour", 1))
     stressed = stress_shown(model, recipe, out, suites)
     show_mistakes(stressed)
     rows = summary_rows(sampled, stressed, certificate)
@@ -125,16 +127,13 @@ def summary_rows(
         )
         for row in sampled
     ]
-    for suite, length, part in by_suite(stressed):
+    for suite, size, part in by_suite(stressed):
         right, problems = (sum(row[key] for row in part) for key in ("exact", "count"))
-        upto = f"{count(length)} digits" if suite in ("carry", "ladder") else (
-            f"up to {count(length)} digits"
-        )  # fmt: skip
         detail = f"{count(right)} of {count(problems)}"
         if suite == "tour":
             covered, contexts = (count(part[0][key]) for key in ("covered", "contexts"))
             detail += f", holding {covered} of {contexts} contexts"
-        rows.append(_row(f"{suite}, {upto}", right / problems, "share", "stressed", detail))
+        rows.append(_row(f"{suite}, {size}", right / problems, "share", "stressed", detail))
     return rows + _certified_rows(certificate)
 
 

@@ -13,12 +13,18 @@ from arithtf.commands.console import count, percent, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
+from arithtf.evaluate.problems import tokens_of, too_large
+from arithtf.evaluate.sample import longest_of
+from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import load_model
 
 LENGTHS = (10, 100, 1000)
 COUNT = 1000
+
+SAMPLE = 1 << 25
+"""Columns of all problems of a length that is sampled unless others are asked for."""
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -28,7 +34,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     rows = evaluate_model(
         model,
         recipe,
-        lengths=arguments.lengths or LENGTHS,
+        lengths=arguments.lengths or usual_lengths(recipe, arguments.count or COUNT),
         count=arguments.count or COUNT,
         seed=arguments.seed,
     )
@@ -47,6 +53,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def usual_lengths(recipe: Recipe, problems: int) -> tuple[int, ...]:
+    """Those of LENGTHS at which so many problems are a matter of a minute; the first at least."""
+    fitting = [n for n in LENGTHS[1:] if longest_of(recipe, n) * problems <= SAMPLE]
+    return (LENGTHS[0], *fitting)
+
+
 def with_interval(row: Row, name: str) -> str:
     """A share and its Wilson interval as text."""
     share = row["exact"] / row["count"] if name == "exact" else row[name]
@@ -57,19 +69,32 @@ def stress(arguments: argparse.Namespace) -> int:
     """Run suites; exit code 1 if any problem came out wrong."""
     model, recipe = load_model(arguments.run_directory)
     suites = [(arguments.suite, arguments.max_digits)]
-    rows = stress_shown(model, recipe, arguments.run_directory, suites)
+    rows = stress_shown(
+        model, recipe, arguments.run_directory, suites, max_tokens=arguments.max_tokens
+    )
     show_suites(rows)
+    for shape in too_large(recipe.task, arguments.max_digits, arguments.max_tokens):
+        say(
+            f"left out: {shape_text(shape)} and more ({count(tokens_of(recipe.task, shape))} "
+            f"tokens a problem, the limit is {count(arguments.max_tokens)}; see --max-tokens)"
+        )
     return 1 if any(row["exact"] < row["count"] for row in rows) else 0
 
 
 def stress_shown(
-    model: Transformer, recipe: Recipe, run: Path, suites: Sequence[tuple[str, int]]
+    model: Transformer,
+    recipe: Recipe,
+    run: Path,
+    suites: Sequence[tuple[str, int]],
+    *,
+    max_tokens: int = MAX_TOKENS,
 ) -> list[Row]:
-    """Run suites with a line as each of their lengths begins, and record them.
+    """Run suites with a line as each of their sizes begins, and record them.
 
     Args:
         model, recipe, run: of a run directory.
         suites: (name, longest operand in digits).
+        max_tokens: columns of the largest problem.
 
     Returns:
         The rows of all suites.
@@ -77,7 +102,9 @@ def stress_shown(
     announce = _announcer()
     rows: list[Row] = []
     for suite, max_digits in suites:
-        rows += stress_model(model, recipe, suite, max_digits=max_digits, progress=announce)
+        rows += stress_model(
+            model, recipe, suite, max_digits=max_digits, max_tokens=max_tokens, progress=announce
+        )
     record(run, rows)
     return rows
 
@@ -85,20 +112,20 @@ def stress_shown(
 def show_suites(rows: Sequence[Row]) -> None:
     """A table of suites, and a line for each row with a mistake."""
     cells = []
-    for name, length, part in by_suite(rows):
+    for name, size, part in by_suite(rows):
         wrong = sum(row["count"] - row["exact"] for row in part)
         problems = sum(row["count"] for row in part)
         cells.append(
             (
                 name,
-                count(length),
+                size,
                 f"{count(problems - wrong)} of {count(problems)}",
                 percent(1 - wrong / problems) if wrong else "100 %",
                 seconds(sum(row["seconds"] for row in part)),
                 part[0]["grade"],
             )
         )
-    table(("suite", "digits", "right", "exact match", "time", "grade"), cells)
+    table(("suite", "size", "right", "exact match", "time", "grade"), cells)
     show_mistakes(rows)
 
 
@@ -109,22 +136,50 @@ def show_mistakes(rows: Sequence[Row]) -> None:
             say(f"wrong: {failure_text(row)}")
 
 
-def by_suite(rows: Sequence[Row]) -> list[tuple[str, int, list[Row]]]:
-    """Rows of carry and ladder by length, of grid and tour together: (suite, digits, rows)."""
-    found: dict[tuple[str, int], list[Row]] = {}
+def by_suite(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
+    """Rows of carry by length, of ladder by shape, of others together: (suite, size, rows)."""
+    found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        length = row["length"] if row["suite"] in ("carry", "ladder") else 0
-        found.setdefault((row["suite"], length), []).append(row)
-    return [(suite, max(row["length"] for row in part), part) for (suite, _), part in found.items()]
+        found.setdefault((row["suite"], _step(row)), []).append(row)
+    return [
+        (suite, step or f"up to {size_text(max(part, key=_size))}", part)
+        for (suite, step), part in found.items()
+    ]
+
+
+def _step(row: Row) -> str:
+    """What a suite's rows are shown by; empty where they are shown together."""
+    if row["suite"] == "carry":
+        return f"{count(row['length'])} digits"
+    return size_text(row) if row["suite"] == "ladder" else ""
+
+
+def _size(row: Row) -> tuple[int, int]:
+    return row["length"], (row["left"] or 0) * (row["right"] or 0)
+
+
+def size_text(row: Row) -> str:
+    """How large a row's problems are: "1,000 x 20 digits", "100 numbers of 50 digits"."""
+    if row["left"] is not None and row["right"] is not None and row["operands"] == 2:
+        return shape_text((row["left"], row["right"]))
+    numbers = row["operands"] or 1
+    return f"{count(row['length'])} digits" if numbers <= 2 else (
+        f"{count(numbers)} numbers of {count(row['length'])} digits"
+    )  # fmt: skip
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Operand lengths for people."""
+    if len(shape) > 2:
+        return f"{count(len(shape))} numbers of {count(max(shape))} digits"
+    return f"{' x '.join(count(length) for length in shape)} digits"
 
 
 def failure_text(row: Row) -> str:
     """Where a suite's row went wrong."""
-    facts = [f"{row['suite']} {row['kind']}", f"{count(row['length'])} digits"]
+    facts = [f"{row['suite']} {row['kind']}", size_text(row)]
     if row["chain"] is not None:
         facts.append(f"a carry chain of {count(row['chain'])} columns from column {row['place']}")
-    if row["right"] is not None:
-        facts.append(f"{count(row['left'])} x {count(row['right'])} digits")
     facts.append(f"{count(row['count'] - row['exact'])} of {count(row['count'])} wrong")
     if row["first_wrong"] is not None:
         facts.append(f"first at answer token {count(row['first_wrong'])}")
@@ -132,14 +187,14 @@ def failure_text(row: Row) -> str:
 
 
 def _announcer() -> Callable[[Row], None]:
-    """A line when a suite reaches a new length; the grid and the tour are announced once."""
-    seen: set[tuple[str, int]] = set()
+    """A line when a suite reaches a new size; suites shown together are announced once."""
+    seen: set[tuple[str, str]] = set()
 
     def announce(row: Row) -> None:
-        length = row["length"] if row["suite"] in ("carry", "ladder") else 0
-        if (row["suite"], length) not in seen:
-            seen.add((row["suite"], length))
-            say(f"stress {row['suite']}" + (f": {count(length)} digits" if length else ""))
+        suite, step = row["suite"], _step(row)
+        if (suite, step) not in seen:
+            seen.add((suite, step))
+            say(f"stress {suite}" + (f": {step}" if step else ""))
 
     return announce
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from arithtf.tasks import Addition, Operands
-
-Bytes = npt.NDArray[np.uint8]
+from arithtf.evaluate.adversarial import Maker, Problem, choose
+from arithtf.tasks import Addition, Operands, Task
 
 KINDS = (
     "ripple", "complement", "complement_plus", "kill", "repdigit", "double", "zeros",
@@ -23,8 +21,8 @@ SHORTEST = {"kill": 3}
 SMALL = 20
 """Lengths of the grid's full square."""
 
-RANDOM = 5
-"""Random problems of a cell of the grid."""
+CELL, CELL_FAR = 8, 4
+"""Problems of a cell of the grid: of short operands, of long ones."""
 
 
 def repeats(length: int, most: int = 32) -> int:
@@ -81,12 +79,6 @@ def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
         )
 
 
-def ladder_problems(task: Addition, length: int, seed: int) -> Iterator[tuple[str, Operands]]:
-    """(kind, problems) of the ladder at one length."""
-    for kind in ("uniform", "ripple", "complement_plus"):
-        yield kind, _draw(task, kind, length, seed + 1)
-
-
 def _draw(task: Addition, kind: str, length: int, seed: int) -> Operands:
     return task.operands(
         seed=seed,
@@ -118,49 +110,82 @@ def carry_run(task: Addition, operands: Operands, i: int) -> tuple[int, int]:
 
 
 class Cell(NamedTuple):
-    """Problems of the grid whose operands have `left` and `right` digits."""
+    """Problems of the grid: two operands of `left` and `right` digits.
+
+    Of a task with any number of operands: `left` operands of `right` digits.
+    """
 
     left: int
     right: int
-    problems: list[tuple[Bytes, Bytes]]
+    problems: list[Problem]
 
 
-def grid_problems(
-    task: Addition, decades: Sequence[int], max_digits: int, seed: int
-) -> Iterator[list[Cell]]:
-    """Cells of the grid: all pairs of short lengths together, then pairs of decades.
+def grid_problems(task: Task, max_digits: int, max_tokens: int, seed: int) -> Iterator[list[Cell]]:
+    """Cells of the grid: all pairs of short lengths, then pairs of decades; by number of operands.
 
     Args:
-        task: addition.
-        decades: lengths beyond the square of short ones.
+        task: a task with more than one operand.
         max_digits: no operand is longer.
+        max_tokens: no problem has more columns.
         seed: of the random digits.
+
+    Yields:
+        Cells whose problems have equally many operands.
     """
+    maker = Maker(task, seed)
+    any_number = task.takes((np.ones(1, np.uint8),) * 3)
     small = range(1, min(SMALL, max_digits) + 1)
-    rng = np.random.Generator(np.random.Philox(seed))
-    yield [_cell(task, left, right, rng) for left in small for right in small]
-    long = [length for length in decades if length > SMALL]
-    for left in (1, *long):
-        for right in (1, *long):
-            if max(left, right) > SMALL:
-                yield [_cell(task, left, right, rng)]
+    long = [n for n in ladder_lengths(max_digits) if n > SMALL]
+    pairs = [(left, right) for left in small for right in small]
+    far = [(left, right) for left in (1, *long) for right in (1, *long) if max(left, right) > SMALL]
+    together: dict[int, list[Cell]] = {}
+    for left, right in (*pairs, *far):
+        if any_number and left < 2:
+            continue
+        shape = (right,) * left if any_number else (left, right)
+        if tokens_of(task, shape) > max_tokens:
+            continue
+        # Problems are drawn whether they are taken or not: the digits of a cell depend on the
+        # seed and the order of cells, not on what a task makes of them.
+        most = CELL if max(left, right) <= SMALL else CELL_FAR
+        chosen = choose(task, maker.families(shape), most)
+        problems = [problem for kind in chosen.values() for problem in kind]
+        if not problems:
+            continue
+        if max(left, right) > SMALL:
+            yield [Cell(left, right, problems)]
+        else:
+            together.setdefault(len(shape), []).append(Cell(left, right, problems))
+    yield from together.values()
 
 
-def _cell(task: Addition, left: int, right: int, rng: np.random.Generator) -> Cell:
-    """Random problems and three with as many carries as the lengths allow."""
-    nines = [np.full(n, task.base - 1, np.uint8) for n in (left, right)]
-    powers = [np.zeros(n, np.uint8) for n in (left, right)]
-    for power in powers:
-        power[0] = 1
-    problems = [(nines[0], nines[1]), (nines[0], powers[1]), (powers[0], nines[1])]
-    random = RANDOM if max(left, right) <= SMALL else 1
-    for _ in range(random):
-        problems.append((_number(task, left, rng), _number(task, right, rng)))
-    return Cell(left, right, problems)
+def ladder_lengths(max_digits: int) -> list[int]:
+    """10, 100, .. up to max_digits, which comes last."""
+    lengths = [10**k for k in range(1, len(str(max_digits))) if 10**k < max_digits]
+    return [*lengths, max_digits]
 
 
-def _number(task: Addition, length: int, rng: np.random.Generator) -> Bytes:
-    digits = rng.integers(0, task.base, length, np.uint8)
-    if length > 1:
-        digits[0] = rng.integers(1, task.base)
-    return digits
+def tokens_of(task: Task, shape: Sequence[int]) -> int:
+    """Columns that a problem needs, its work included.
+
+    Args:
+        task: the task.
+        shape: digits of each operand.
+    """
+    return int(task.columns(np.array([shape], np.int64))[0])
+
+
+def shapes(task: Task, lengths: Iterable[int], max_tokens: int) -> list[tuple[int, ...]]:
+    """The task's shapes of the given lengths whose problems fit into `max_tokens` columns."""
+    found = [shape for length in lengths for shape in task.shapes(length)]
+    return list(dict.fromkeys(s for s in found if tokens_of(task, s) <= max_tokens))
+
+
+def too_large(task: Task, max_digits: int, max_tokens: int) -> list[tuple[int, ...]]:
+    """The smallest shape of each sort, even or lopsided, that the ladder leaves out."""
+    found: dict[int, tuple[int, ...]] = {}
+    for length in ladder_lengths(max_digits):
+        for sort, shape in enumerate(task.shapes(length)):
+            if tokens_of(task, shape) > max_tokens:
+                found.setdefault(sort, shape)
+    return list(found.values())

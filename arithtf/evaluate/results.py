@@ -2,10 +2,12 @@
 
 | key | content |
 |---|---|
-| suite | "sampled", "carry", "ladder", "grid" or "tour" |
+| suite | "sampled", "carry", "adversarial", "ladder", "grid" or "tour" |
 | kind | how the problems were made |
 | grade | "sampled" (random problems) or "stressed" (adversarial suites up to a stated length) |
-| length, left, right | digits of the longest, the first, the second operand; null where they vary |
+| length | digits of the longest operand |
+| operands | how many operands a problem has |
+| left, right | digits of the first, the second operand; null where they vary |
 | chain, place | the longest run of columns that carry, and its first column; null where they vary |
 | count, exact | problems, and how many of them were exactly right |
 | tokens, wrong_tokens | answer tokens (EOS included), and how many were not the argmax |
@@ -13,6 +15,8 @@
 | margin | the smallest margin; null if it is not finite |
 | seconds | of layout and verification |
 | weights | hash of the weights |
+
+In the grid of a task with any number of operands, left is how many there are, right their digits.
 """
 
 from __future__ import annotations
@@ -52,6 +56,7 @@ def result_row(
         "kind": kind,
         "grade": "sampled" if suite == "sampled" else "stressed",
         "length": length,
+        "operands": None,
         "left": None,
         "right": None,
         "chain": None,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from arithtf.evaluate.groups import TOKENS
+from arithtf.evaluate.problems import tokens_of
 from arithtf.evaluate.results import Row, result_row
 from arithtf.evaluate.statistics import wilson
 from arithtf.evaluate.verify import Verdict, verify
@@ -53,6 +54,7 @@ def evaluate(
             "uniform",
             verdict,
             length=length,
+            operands=recipe.task.arity,
             left=length,
             right=length,
             seconds=time.perf_counter() - began,
@@ -70,11 +72,17 @@ def evaluate(
     return rows
 
 
+def longest_of(recipe: Recipe, length: int) -> int:
+    """Columns of the task's largest problems whose longest operand has `length` digits."""
+    task = recipe.task
+    return max(tokens_of(task, shape) for shape in task.shapes(length))
+
+
 def _verdicts(
     model: Transformer, recipe: Recipe, length: int, count: int, seed: int
 ) -> Iterator[Verdict]:
     """Verdicts on `count` problems, a bounded number of tokens at a time."""
-    at_once = min(count, max(1, TOKENS // (3 * length)))
+    at_once = min(count, max(1, TOKENS // longest_of(recipe, length)))
     for step, first in enumerate(range(0, count, at_once)):
         batch = recipe.task.batch(
             recipe.coupling,

@@ -1,28 +1,66 @@
-"""Stressed evidence: the suites carry, ladder, grid and tour for addition.
+"""Stressed evidence: suites of adversarial problems for any task.
 
 Uniform digits are weak evidence: the longest carry chain of a random sum of a million digits is
-about six columns. So the suites choose chains, places and lengths on purpose.
+about six columns. So the suites choose digits, chains, places and lengths on purpose. What a task
+declares (its base, the shapes of its problems, what it takes) decides what it is given; the columns
+of a problem decide how large its problems become, since the work of a product is quadratic.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.evaluate.problems import carry_problems, grid_problems, ladder_problems
+from arithtf.evaluate.adversarial import Maker, Problem, choose
+from arithtf.evaluate.problems import (
+    carry_problems,
+    grid_problems,
+    ladder_lengths,
+    shapes,
+    tokens_of,
+)
 from arithtf.evaluate.results import Row, result_row
 from arithtf.evaluate.verify import Verdict, verify_operands
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
-from arithtf.tasks import Addition, Operands
+from arithtf.tasks import Addition, Coupling, Operands, Task
 
-SUITES = ("carry", "ladder", "grid", "tour")
+SUITES = ("carry", "adversarial", "ladder", "grid", "tour")
 MAX_DIGITS = 1_000_000
+
+MAX_TOKENS = 1 << 22
+"""Columns of the largest problems: products of 1000 x 1000 digits, sums of a million."""
+
+SHARE = 1 << 20
+"""Columns for all adversarial problems of one shape; one problem may have more."""
+
+LADDER = ("nines", "random", "complement", "borrow", "one long operand")
+"""Kinds of the ladder, where the shape has them."""
+
+FEW = 4
+"""Problems of one kind at a step of the ladder."""
+
+SHORT = (1, 2, 3, 5)
+"""Lengths below the decades that the adversarial suite begins with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How large problems may become.
+
+    Args:
+        max_digits: of an operand.
+        max_tokens: columns of a problem, work included.
+    """
+
+    max_digits: int = MAX_DIGITS
+    max_tokens: int = MAX_TOKENS
 
 
 def stress(
@@ -31,18 +69,21 @@ def stress(
     suite: str = "all",
     *,
     max_digits: int = MAX_DIGITS,
+    max_tokens: int = MAX_TOKENS,
     seed: int = 0,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Run one suite or all.
+    """Run one suite or all that the task has.
 
     Args:
         model: the model.
         recipe: the recipe it was trained by.
-        suite: "carry" (chain length x place, and structured digits, at 10, 10^2 .. max_digits),
-            "ladder" (the same lengths, uniform and full ripples), "grid" (length x length),
-            "tour" (problems that contain every local context) or "all".
+        suite: "carry" (sums only: chain length x place, at 10, 10^2 .. max_digits), "adversarial"
+            (every shape of short and long operands, digits of every pattern), "ladder" (the same
+            shapes, few kinds, to the largest that fit), "grid" (length x length, or operands x
+            length), "tour" (problems that contain every local context) or "all".
         max_digits: longest operand; the tour has its own lengths.
+        max_tokens: columns of the largest problem, its work included.
         seed: of the random digits.
         progress: called with each row as soon as there is one.
 
@@ -50,45 +91,41 @@ def stress(
         Rows, see `results`.
 
     Raises:
-        ValueError: an unknown suite, max_digits below 1, another task than addition, a model that
-            cannot take the lengths, or a tour of contexts that cannot be enumerated; "all" leaves
-            such a tour out.
+        ValueError: an unknown suite, max_digits or max_tokens below 1, a suite that the task does
+            not have, a model that cannot take the lengths, or a tour of contexts that cannot be
+            enumerated; "all" leaves out suites that there are not.
     """
     if suite not in (*SUITES, "all"):
         raise ValueError(f"expected a suite of {(*SUITES, 'all')}, got {suite!r}")
-    if max_digits < 1:
-        raise ValueError(f"expected max_digits >= 1, got {max_digits}")
-    if not isinstance(recipe.task, Addition):
-        raise ValueError(f"the suites are for addition, got the task {recipe.task.name!r}")
+    if max_digits < 1 or max_tokens < 1:
+        raise ValueError(
+            f"expected max_digits >= 1 and max_tokens >= 1, got {max_digits} and {max_tokens}"
+        )
+    sizes = Sizes(max_digits=max_digits, max_tokens=max_tokens)
     rows = []
     for name in SUITES if suite == "all" else (suite,):
         try:
-            for row in _RUN[name](_Judge(model, recipe, recipe.task), max_digits, seed):
+            for row in _RUN[name](_Judge(model, recipe), sizes, seed):
                 rows.append(row)
                 if progress is not None:
                     progress(row)
-        except _NoTour as error:
+        except _NoSuite as error:
             if suite != "all":
                 raise ValueError(str(error)) from error
     return rows
 
 
-def ladder_lengths(max_digits: int) -> list[int]:
-    """10, 100, .. up to max_digits, which comes last."""
-    lengths = [10**k for k in range(1, len(str(max_digits))) if 10**k < max_digits]
-    return [*lengths, max_digits]
-
-
-class _NoTour(ValueError):
-    """The contexts of this model cannot be enumerated."""
+class _NoSuite(ValueError):
+    """The task or the model does not have this suite."""
 
 
 class _Judge:
     """Verifies problems of one model and writes rows."""
 
-    def __init__(self, model: Transformer, recipe: Recipe, task: Addition) -> None:
-        self.model, self.task, self.coupling = model, task, recipe.coupling
-        self.weights = weights_hash(model)
+    def __init__(self, model: Transformer, recipe: Recipe) -> None:
+        self.model, self.weights = model, weights_hash(model)
+        self.task: Task = recipe.task
+        self.coupling: Coupling = recipe.coupling
 
     def verdict(self, operands: Operands) -> tuple[Verdict, float]:
         """The verdict and the seconds it took."""
@@ -99,45 +136,88 @@ class _Judge:
     def row(self, suite: str, kind: str, operands: Operands, **facts: int) -> Row:
         """One row about problems of one kind."""
         verdict, seconds = self.verdict(operands)
-        lengths = np.diff(operands.offsets)
-        facts = {"length": int(lengths.max()), **facts}
+        return self._row(suite, kind, verdict, seconds, sizes_of(operands) | facts)
+
+    def rows(self, suite: str, groups: Mapping[Any, Sequence[Problem]]) -> Iterator[Row]:
+        """A row for each group of problems, all judged together: alone they are too few."""
+        if not groups:
+            return
+        parts = {name: list(problems) for name, problems in groups.items()}
+        together = [problem for problems in parts.values() for problem in problems]
+        verdict, seconds = self.verdict(Operands.from_digits(together, arity=len(together[0])))
+        first = 0
+        for name, problems in parts.items():
+            end = first + len(problems)
+            share = seconds * (end - first) / len(together)
+            facts = sizes_of(Operands.from_digits(problems, arity=len(problems[0])))
+            yield self._row(suite, name, _part(verdict, slice(first, end)), share, facts)
+            first = end
+
+    def _row(
+        self, suite: str, kind: str, verdict: Verdict, seconds: float, facts: dict[str, Any]
+    ) -> Row:
         return result_row(suite, kind, verdict, seconds=seconds, weights=self.weights, **facts)
 
 
-def _carry(judge: _Judge, max_digits: int, seed: int) -> Iterator[Row]:
-    for length in ladder_lengths(max_digits):
-        for kind, operands, chain, place in carry_problems(judge.task, length, seed):
-            yield judge.row("carry", kind, operands, length=length, chain=chain, place=place)
+def sizes_of(operands: Operands) -> dict[str, Any]:
+    """The longest operand, the number of operands, and lengths that all problems share.
+
+    Returns:
+        Keys "length", "operands", "left" and "right" of a row, see `results`.
+    """
+    lengths = np.diff(operands.offsets).reshape(-1, operands.arity)
+    facts: dict[str, Any] = {"length": int(lengths.max()), "operands": operands.arity}
+    for name, column in zip(("left", "right"), lengths.T[:2], strict=False):
+        if operands.arity <= 2 and (column == column[0]).all():
+            facts[name] = int(column[0])
+    return facts
 
 
-def _ladder(judge: _Judge, max_digits: int, seed: int) -> Iterator[Row]:
-    for length in ladder_lengths(max_digits):
-        for kind, operands in ladder_problems(judge.task, length, seed):
-            yield judge.row("ladder", kind, operands, length=length, left=length)
+def _carry(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+    task = judge.task
+    if not isinstance(task, Addition):
+        raise _NoSuite(f"the suite 'carry' is about sums of two numbers, not about {task.name}")
+    for length in ladder_lengths(sizes.max_digits):
+        if tokens_of(task, (length, length)) > sizes.max_tokens:
+            return
+        for kind, operands, chain, place in carry_problems(task, length, seed):
+            row = judge.row("carry", kind, operands, length=length, chain=chain, place=place)
+            yield row | {"left": None, "right": None}
 
 
-def _grid(judge: _Judge, max_digits: int, seed: int) -> Iterator[Row]:
-    for cells in grid_problems(judge.task, ladder_lengths(max_digits), max_digits, seed):
-        # All cells of a group at once: alone they are too small for a forward pass.
-        operands = Operands.from_digits([p for cell in cells for p in cell.problems])
-        verdict, seconds = judge.verdict(operands)
-        first = 0
-        for cell in cells:
-            end = first + len(cell.problems)
-            yield result_row(
-                "grid",
-                "mixed",
-                _part(verdict, slice(first, end)),
-                length=max(cell.left, cell.right),
-                left=cell.left,
-                right=cell.right,
-                seconds=seconds / len(cells),
-                weights=judge.weights,
-            )
-            first = end
+def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+    task, maker = judge.task, Maker(judge.task, seed)
+    lengths = sorted({n for n in SHORT if n <= sizes.max_digits} | set(_decades(sizes)))
+    for shape in shapes(task, lengths, sizes.max_tokens):
+        most = max(1, SHARE // tokens_of(task, shape))
+        yield from judge.rows("adversarial", choose(task, maker.families(shape), most))
 
 
-def _tour(judge: _Judge, max_digits: int, seed: int) -> Iterator[Row]:
+def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+    task, maker = judge.task, Maker(judge.task, seed + 1)
+    for shape in shapes(task, _decades(sizes), sizes.max_tokens):
+        most = max(1, min(FEW, SHARE // tokens_of(task, shape)))
+        for family in maker.families(shape):
+            if family.kind in LADDER:
+                # One kind at a time: the largest problems fill the memory alone.
+                yield from judge.rows("ladder", choose(task, [family], most))
+
+
+def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+    if judge.task.arity < 2:
+        raise _NoSuite(f"the suite 'grid' is about several operands, {judge.task.name} has one")
+    for cells in grid_problems(judge.task, sizes.max_digits, sizes.max_tokens, seed):
+        groups = {(cell.left, cell.right): cell.problems for cell in cells}
+        rows = judge.rows("grid", groups)
+        for (left, right), row in zip(groups, rows, strict=True):
+            yield row | {"kind": "mixed", "left": left, "right": right}
+
+
+def _decades(sizes: Sizes) -> list[int]:
+    return ladder_lengths(sizes.max_digits)
+
+
+def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     # Certificates import the verifier: here, so that either room can be imported first.
     from arithtf.certify.contexts import layouts, tour
 
@@ -145,14 +225,15 @@ def _tour(judge: _Judge, max_digits: int, seed: int) -> Iterator[Row]:
     try:
         operands, coverage = tour(judge.task, judge.coupling, encoding.windows, encoding.sinks)
     except ValueError as error:
-        raise _NoTour(f"there is no tour for this model: {error}") from error
-    row = judge.row("tour", "tour", operands)
+        raise _NoSuite(f"there is no tour for this model: {error}") from error
+    row = judge.row("tour", "tour", operands) | {"left": None, "right": None}
     met, contexts = coverage(layouts(judge.task, judge.coupling, operands))
     yield row | {"contexts": contexts, "covered": met}
 
 
-_RUN: dict[str, Callable[[_Judge, int, int], Iterator[Row]]] = {
+_RUN: dict[str, Callable[[_Judge, Sizes, int], Iterator[Row]]] = {
     "carry": _carry,
+    "adversarial": _adversarial,
     "ladder": _ladder,
     "grid": _grid,
     "tour": _tour,

@@ -156,9 +156,9 @@ def results(evidence: Evidence) -> list[dict[str, str]]:
             "value": f"{percent(point.share)}{interval}", "grade": point.grade,
             "detail": f"{point.right:,} of {point.count:,}",
         })  # fmt: skip
-    for suite, cells in (("carry", evidence.carry), ("grid", evidence.grid)):
-        if cells:
-            right, count = sum(c.right for c in cells), sum(c.count for c in cells)
+    for suite in ("carry", "adversarial", "grid"):
+        right, count = evidence.right(suite), evidence.problems(suite)
+        if count:
             rows.append({
                 "what": f"{suite}, up to {evidence.digits(suite):,} digits",
                 "value": f"{percent(right / count)}", "grade": "stressed",

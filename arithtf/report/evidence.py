@@ -144,6 +144,10 @@ class Evidence:
         """Problems of a suite."""
         return sum(row["count"] for row in self._suite(suite))
 
+    def right(self, suite: str) -> int:
+        """Problems of a suite that came out right."""
+        return sum(row["exact"] for row in self._suite(suite))
+
     def digits(self, suite: str) -> int:
         """Digits of a suite's longest operands."""
         return max((row["length"] for row in self._suite(suite)), default=0)

@@ -10,7 +10,7 @@ from arithtf.model import Transformer
 from arithtf.report import plots
 from arithtf.report.attention import coupled_attention
 from arithtf.report.evidence import Cell, Evidence
-from arithtf.tasks import Operands
+from arithtf.tasks import Addition, Operands
 
 EXAMPLE = "958+67"
 SHARED = 24
@@ -76,6 +76,8 @@ def accuracy(evidence: Evidence) -> Drawn:
 def carry(evidence: Evidence) -> Drawn:
     """Exact match by chain length and place."""
     cells = evidence.carry
+    if not isinstance(evidence.recipe.task, Addition):
+        return Drawn("carry", caption="Carry chains by length and place are drawn for sums alone.")
     if not cells:
         return _missing(
             evidence, "carry", "How exact match depends on the length and place of a carry chain"
@@ -94,6 +96,8 @@ def carry(evidence: Evidence) -> Drawn:
 def grid(evidence: Evidence) -> Drawn:
     """Exact match by the lengths of both operands."""
     cells = evidence.grid
+    if evidence.recipe.task.arity < 2:
+        return Drawn("grid", caption="Problems have one operand: there are no unequal lengths.")
     if not cells:
         return _missing(evidence, "grid", "Exact match by the lengths of both operands")
     caption = (
@@ -138,7 +142,9 @@ def attention(evidence: Evidence, model: Transformer | None) -> Drawn:
         )
     recipe = evidence.recipe
     try:
-        operands = Operands.from_digits([recipe.task.parse(EXAMPLE)])
+        task = recipe.task
+        problem = task.parse(EXAMPLE if isinstance(task, Addition) else task.example)
+        operands = Operands.from_digits([problem], arity=len(problem))
         coupled = coupled_attention(model, recipe.task, recipe.coupling, operands)
     except ValueError as error:
         return Drawn("attention", caption=f"Not drawn: {error}.")
@@ -149,7 +155,7 @@ def attention(evidence: Evidence, model: Transformer | None) -> Drawn:
             "places) to draw.",
         )
     caption = (
-        f"The model computing {coupled.problem}, least significant digit first. A row per token "
+        f"The model computing {coupled.problem}. A row per token "
         "that is written; its columns are the digits the query sees, by their column difference "
         "to the token to come and the operand they belong to. Dark is weight 1; each row sums "
         "to 1 ($ ends the answer, ^ begins the problem and is always seen). "

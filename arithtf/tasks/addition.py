@@ -49,6 +49,8 @@ class Addition(Task):
     arity: ClassVar[int] = 2
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    example: ClassVar[str] = "12+34"
 
     def __post_init__(self) -> None:
         if self.format not in ("natural", "padded"):

@@ -27,12 +27,18 @@ class Task(ABC):
     A subclass is a frozen dataclass of what the format leaves open. `segments` names the parts of
     an instance in order; a segment may repeat as rows. Those in `complete` are the prompt: known
     before the first prediction, so that ids may count from their right end.
+
+    `kinds` are the ways in which problems can be drawn. `example` is a problem as a person writes
+    it. Operands of `strings` may begin with zeros.
     """
 
     name: ClassVar[str]
     arity: ClassVar[int]
     segments: ClassVar[tuple[str, ...]]
     complete: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[tuple[str, ...]] = ("uniform",)
+    example: ClassVar[str] = ""
+    strings: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -94,6 +100,23 @@ class Task(ABC):
         longest = np.asarray(lengths, np.int64).max(axis=1, initial=0)
         columns: npt.NDArray[np.int64] = (longest + 1) * self.arity + 1 + self.room(lengths)
         return columns
+
+    def takes(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands without leading zeros are a problem of this task."""
+        return len(problem) == self.arity
+
+    def shapes(self, length: int) -> list[tuple[int, ...]]:
+        """Operand lengths worth a test, the longest of `length` digits: even ones, lopsided ones.
+
+        Args:
+            length: digits of the longest operand.
+        """
+        if self.arity == 1 or length == 1:
+            return [(length,) * self.arity]
+        lopsided = [
+            tuple(length if j == i else 1 for j in range(self.arity)) for i in range(self.arity)
+        ]
+        return [(length,) * self.arity, *lopsided]
 
     def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
         """Problems that contain every local context of any problem of any length.

@@ -55,6 +55,8 @@ class Multiplication(Task):
         "bos", "a", "*", "b", "=", "row", "sum", "final", "carry", "top", "last", "end", "answer",
     )  # fmt: skip
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=")
+    kinds: ClassVar[tuple[str, ...]] = MULTIPLICATION_KINDS
+    example: ClassVar[str] = "12*34"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ("*", "#"))

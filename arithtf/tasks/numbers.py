@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,6 +43,7 @@ class Increment(_NumberTask):
     arity: ClassVar[int] = 1
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "=")
+    example: ClassVar[str] = "129+1"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ())
@@ -95,6 +97,7 @@ class TimesDigit(_NumberTask):
     arity: ClassVar[int] = 2
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=")
+    example: ClassVar[str] = "1234*7"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ("*",))
@@ -103,6 +106,14 @@ class TimesDigit(_NumberTask):
     def vocabulary(self) -> Vocabulary:
         """Digits, PAD, BOS, EOS, "=", "*"."""
         return Vocabulary(self.base, ("*",))
+
+    def takes(self, problem: Sequence[Bytes]) -> bool:
+        """Whether these are a number and a single digit."""
+        return super().takes(problem) and problem[1].size == 1
+
+    def shapes(self, length: int) -> list[tuple[int, ...]]:
+        """Operand lengths worth a test: a number of `length` digits, and a digit."""
+        return [(length, 1)]
 
     def rule(self) -> Rule:
         """One row: digit by digit with the carry."""
@@ -160,6 +171,7 @@ class ModularAddition(_NumberTask):
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
     kinds: ClassVar[tuple[str, ...]] = KINDS
+    example: ClassVar[str] = "(12+34)%1000"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ("+",))
@@ -243,6 +255,7 @@ class ResidueAddition(ColumnTask):
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
     kinds: ClassVar[tuple[str, ...]] = KINDS
+    example: ClassVar[str] = "(12+34)%101"
 
     def __post_init__(self) -> None:
         if not 2 <= self.modulus <= 240:

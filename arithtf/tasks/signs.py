@@ -41,6 +41,7 @@ class Comparison(ColumnTask):
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "?", "b", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "?", "b", "=")
     kinds: ClassVar[tuple[str, ...]] = KINDS
+    example: ClassVar[str] = "5<7"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ("?", "<", ">"))
@@ -122,6 +123,7 @@ class Subtraction(ColumnTask):
     )  # fmt: skip
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "-", "b", "=")
     kinds: ClassVar[tuple[str, ...]] = KINDS
+    example: ClassVar[str] = "7-12"
 
     def __post_init__(self) -> None:
         Vocabulary(self.base, ("-", "+"))

@@ -20,6 +20,8 @@ class _StringTask(ColumnTask):
     arity: ClassVar[int] = 1
     segments: ClassVar[tuple[str, ...]] = ("bos", "a", "=", "answer")
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "=")
+    example: ClassVar[str] = "0110"
+    strings: ClassVar[bool] = True
 
     @property
     def vocabulary(self) -> Vocabulary:
