@@ -250,9 +250,13 @@ def _add_solve(commands: Commands) -> None:
         "arithtf.commands.solve:solve",
         "let the model solve problems, one a line; `error` where a line is malformed",
         "echo 958+67 | arithtf solve runs/addition\n"
-        "arithtf solve runs/addition --input sums.txt --output answers.txt",
+        "arithtf solve runs/addition --input sums.txt --output answers.txt\n"
+        "echo 7-12 | arithtf solve runs/subtraction --show-work",
     )
     _run(command)
+    command.add_argument(
+        "--show-work", action="store_true", help="print all that the model writes, and the answer"
+    )
     for name, what in (("--input", "problems"), ("--output", "answers")):
         command.add_argument(name, default="-", metavar="FILE", help=f"{what}; - for a pipe (-)")
 

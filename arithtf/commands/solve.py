@@ -21,7 +21,7 @@ def solve(arguments: argparse.Namespace) -> int:
     def answer_all(output: IO[bytes]) -> None:
         nonlocal solved
         with _input(arguments.input) as stream:
-            solver = Solver(*load_model(arguments.run_directory))
+            solver = Solver(*load_model(arguments.run_directory), show_work=arguments.show_work)
             solved = solver.solve_stream(stream, output, sys.stderr)
 
     if arguments.output == "-":

@@ -15,7 +15,7 @@ from arithtf.evaluate.groups import TOKENS, groups
 from arithtf.evaluate.local import is_local
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
-from arithtf.tasks import Operands
+from arithtf.tasks import TASKS, Operands, Task
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -42,10 +42,12 @@ class Answer:
     Args:
         text: an ordinary number, most significant digit first; None if there is none.
         error: what is wrong with the line, or with the model's answer.
+        work: all that the model wrote, in rows for people, if the solver shows it.
     """
 
     text: str | None
     error: str | None = None
+    work: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return ERROR if self.text is None else self.text
@@ -58,18 +60,22 @@ class Solver:
         model: the model.
         recipe: the recipe it was trained by: how a problem is written down for it.
         impl: implementation of attention, see `arithtf.attention`.
+        show_work: answers hold all that the model wrote.
 
     Raises:
         ValueError: a weight is NaN or infinite.
     """
 
-    def __init__(self, model: Transformer, recipe: Recipe, *, impl: str = "auto") -> None:
+    def __init__(
+        self, model: Transformer, recipe: Recipe, *, impl: str = "auto", show_work: bool = False
+    ) -> None:
         for name, weight in model.state_dict().items():
             if not bool(weight.isfinite().all()):
                 raise ValueError(
                     f"expected finite weights, got NaN or infinity in {name}; train the model again"
                 )
         self.model, self.task, self.coupling, self.impl = model, recipe.task, recipe.coupling, impl
+        self.show_work = show_work
         self._memo: MemoDecoder | None = None
         if is_local(model):
             self._memo = MemoDecoder(model, self.task, self.coupling, impl=impl)
@@ -98,7 +104,8 @@ class Solver:
     def solve_stream(self, source: IO[bytes], output: IO[bytes], errors: IO[str]) -> bool:
         """Solve a file: one problem a line, one answer a line, `error` where there is none.
 
-        Lines are answered as they arrive, in bounded memory.
+        Lines are answered as they arrive, in bounded memory. A solver that shows its work repeats
+        the line first, then the work, indented, then "= " and the answer.
 
         Args:
             source: a binary stream. Line ends may be LF or CRLF, the last may be missing, and a
@@ -111,9 +118,12 @@ class Solver:
         """
         solved, number = True, 0
         for lines in _arriving(source):
-            for answer in self.answers(lines):
+            for line, answer in zip(lines, self.answers(lines), strict=True):
                 number += 1
-                output.write(f"{answer}\n".encode())
+                if self.show_work:
+                    output.write(line + b"\n")
+                    output.writelines(f"  {row}\n".encode() for row in answer.work)
+                output.write(f"{'= ' if self.show_work else ''}{answer}\n".encode())
                 if answer.text is None:
                     solved = False
                     errors.write(f"line {number}: {answer.error}\n")
@@ -157,7 +167,7 @@ class Solver:
             byte = error.object[error.start]
             return Answer(None, f"byte {error.start + 1} (0x{byte:02x}) is not UTF-8 text")
         except ValueError as error:
-            return Answer(None, str(error))
+            return Answer(None, f"{error}{_of_another_task(self.task, text)}")
 
     def _answer(self, problems: list[tuple[Bytes, ...] | Answer]) -> Iterator[Answer]:
         good = [problem for problem in problems if not isinstance(problem, Answer)]
@@ -168,7 +178,17 @@ class Solver:
     def _decode(self, problems: list[tuple[Bytes, ...]]) -> list[Answer]:
         if not problems:
             return []
-        operands = Operands.from_digits(problems, arity=self.task.arity)
+        answers: list[Answer | None] = [None] * len(problems)
+        # A task may take any number of operands; those of one batch are equally many.
+        for arity in sorted({len(problem) for problem in problems}):
+            chosen = [i for i, problem in enumerate(problems) if len(problem) == arity]
+            found = self._decode_alike([problems[i] for i in chosen], arity)
+            for i, answer in zip(chosen, found, strict=True):
+                answers[i] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _decode_alike(self, problems: list[tuple[Bytes, ...]], arity: int) -> list[Answer]:
+        operands = Operands.from_digits(problems, arity=arity)
         try:
             return [self._render(tokens) for tokens in self.decode(operands)]
         except ValueError as error:
@@ -176,18 +196,38 @@ class Solver:
             if len(problems) == 1:
                 return [Answer(None, f"the model cannot read the problem: {error}")]
             half = len(problems) // 2
-            return self._decode(problems[:half]) + self._decode(problems[half:])
+            parts = (problems[:half], problems[half:])
+            return [answer for part in parts for answer in self._decode_alike(part, arity)]
 
     def _render(self, tokens: Bytes) -> Answer:
         vocabulary = self.task.vocabulary
+        work = tuple(self.task.shown_work(tokens)) if self.show_work else ()
         if not (tokens == vocabulary.eos).any():
-            return Answer(
-                None, f"the model's answer does not end within the {tokens.size} tokens it may have"
-            )
+            why = f"the model's answer does not end within the {tokens.size} tokens it may have"
+            return Answer(None, why, work)
         try:
-            return Answer(self.task.render(tokens))
+            return Answer(self.task.render(tokens), work=work)
         except ValueError as error:
-            return Answer(None, f"the model's answer is not a number: {error}")
+            return Answer(None, f"the model's answer is not a number: {error}", work)
+
+
+def _of_another_task(task: Task, line: str) -> str:
+    """What to add to an error about a line that has the signs of another task; else nothing."""
+    signs = _signs(line)
+    if not signs or signs == _signs(task.example):
+        return ""
+    others = [name for name, other in TASKS.items() if signs == _signs(other.example)]
+    if not others:
+        return ""
+    return (
+        f"; this is a line of {' or '.join(others)}, and this run does {task.name} "
+        f"(lines like {task.example})"
+    )
+
+
+def _signs(line: str) -> str:
+    """The signs of a line, each once, in a fixed order."""
+    return "".join(sorted({c for c in line if not c.isalnum() and not c.isspace()}))
 
 
 def _arriving(source: IO[bytes]) -> Iterator[list[bytes]]:

@@ -142,6 +142,16 @@ class Task(ABC):
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as a model writes them -> text as a person writes it."""
 
+    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
+        """All that a model wrote, as aligned rows for people; by default one row, as written.
+
+        Args:
+            answer_tokens: [n], the work and the answer; ignored from the first EOS on.
+        """
+        tokens = np.asarray(answer_tokens).astype(np.int64)
+        ends = np.flatnonzero(tokens == self.vocabulary.eos)
+        return [f"written  {self.vocabulary.text(tokens[: ends[0]] if ends.size else tokens)}"]
+
     @abstractmethod
     def problem(self, operands: Operands, i: int) -> str:
         """Problem i with its true answer, as a person writes it."""

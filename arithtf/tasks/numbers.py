@@ -15,6 +15,23 @@ from arithtf.tasks.column_task import ColumnTask, operand_pair
 from arithtf.tasks.vocabulary import Vocabulary
 
 
+def _sum_of_two(line: str, modulus: int, base: int) -> tuple[Bytes, ...]:
+    """The operands of "(12+34)%101", or of "12+34" alone.
+
+    Raises:
+        ValueError: another modulus, or what is wrong with the line.
+    """
+    total, percent, given = line.rpartition("%")
+    if not percent:
+        return operand_pair(line, "+", base, f"(12+34)%{modulus}")
+    if given.strip() != str(modulus):
+        raise ValueError(f"expected the modulus {modulus}, got {given.strip()!r}")
+    total = total.strip()
+    if not (total.startswith("(") and total.endswith(")")):
+        raise ValueError(f"expected parentheses around the sum, like (12+34)%{modulus}")
+    return operand_pair(total[1:-1], "+", base, f"(12+34)%{modulus}")
+
+
 class _NumberTask(ColumnTask):
     """The answer is the digits of a number, least significant first."""
 
@@ -222,12 +239,12 @@ class ModularAddition(_NumberTask):
         )  # fmt: skip
 
     def parse(self, line: str) -> tuple[Bytes, ...]:
-        """A sum like "12+34" -> operands' digits, most significant first.
+        """A sum like "(12+34)%101", or "12+34" -> operands' digits, most significant first.
 
         Raises:
-            ValueError: what is wrong with the line.
+            ValueError: another modulus than the task's, or what is wrong with the line.
         """
-        return operand_pair(line, "+", self.base, "12+34")
+        return _sum_of_two(line, self.modulus, self.base)
 
 
 @dataclass(frozen=True)
@@ -282,12 +299,12 @@ class ResidueAddition(ColumnTask):
         )  # fmt: skip
 
     def parse(self, line: str) -> tuple[Bytes, ...]:
-        """A sum like "12+34" -> operands' digits, most significant first.
+        """A sum like "(12+34)%101", or "12+34" -> operands' digits, most significant first.
 
         Raises:
-            ValueError: what is wrong with the line.
+            ValueError: another modulus than the task's, or what is wrong with the line.
         """
-        return operand_pair(line, "+", self.base, "12+34")
+        return _sum_of_two(line, self.modulus, self.base)
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> the last residue as a decimal number.

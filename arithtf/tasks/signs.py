@@ -197,3 +197,23 @@ class Subtraction(ColumnTask):
         if number == "0":
             raise ValueError("the answer is a negative zero")
         return f"-{number}"
+
+    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
+        """The difference with its sign and the absolute value, digits above each other's columns.
+
+        Args:
+            answer_tokens: [n], digits, a sign, digits.
+
+        Raises:
+            ValueError: there are none.
+        """
+        tokens, words = self.written(answer_tokens), self.vocabulary
+        signs = np.flatnonzero(np.isin(tokens, [words.id("+"), words.id("-")]))
+        first = int(signs[0]) if signs.size else tokens.size
+        difference, sign, rest = np.split(tokens, [first, first + 1])
+        width = max(difference.size, rest.size)
+        return [
+            f"difference      {words.text(difference[::-1]):>{width}}",
+            f"sign            {words.text(sign):>{width}}",
+            f"absolute value  {words.text(rest[::-1]):>{width}}",
+        ]

@@ -80,3 +80,8 @@ def test_output_that_cannot_be_written(arithtf, trained_run, tmp_path):
     assert ended.code == 1
     assert ended.err.startswith("arithtf solve: No such file or directory")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_show_work(arithtf, trained_run):
+    ended = arithtf("solve", trained_run, "--show-work", stdin=b"958+67\n")
+    assert (ended.code, ended.out) == (0, "958+67\n  written  5201\n= 1025\n")

@@ -1,0 +1,89 @@
+"""Lines of every task: answered, shown with their work, or named as another task's."""
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from arithtf.evaluate import Solver
+from arithtf.recipes import get_recipe
+from arithtf.tasks import TASKS, ModularAddition, Operands, ResidueAddition, Subtraction
+from arithtf.train import train
+
+
+@pytest.fixture(scope="module")
+def reverser():
+    recipe = get_recipe("reverse")
+    return train(recipe), recipe
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_takes_its_example(name):
+    task = TASKS[name]()
+    problem = task.parse(task.example)
+    assert task.takes(problem)
+    assert task.vocabulary.base > max(digits.max() for digits in problem)
+
+
+def test_strings_keep_their_zeros(reverser):
+    lines = ["0110", "007", "9", "1234567890" * 30]
+    answers = Solver(*reverser).solve(lines)
+    assert [answer.text for answer in answers] == [line[::-1] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "line", "other"),
+    [
+        ("addition", "12*3", "multiplication"),
+        ("addition", "7-12", "subtraction"),
+        ("addition", "5<7", "comparison"),
+        ("addition", "(1+2)%1000", "modular-addition"),
+        ("subtraction", "7+12", "addition"),
+        ("multiplication", "7-12", "subtraction"),
+        ("reverse", "1+2", "addition"),
+    ],
+)
+def test_a_line_of_another_task_is_named(recipe, line, other):
+    short = replace(get_recipe(recipe), steps=1, batch=4)
+    (answer,) = Solver(train(short), short).solve([line])
+    assert answer.text is None
+    assert other in answer.error.partition("this is a line of")[2]
+    assert f"this run does {recipe} (lines like {short.task.example})" in answer.error
+
+
+def test_a_line_of_the_own_task_is_not_called_another(reverser):
+    (answer,) = Solver(*reverser).solve(["12a"])
+    assert "'a'" in answer.error
+    assert "another" not in answer.error
+    assert "this run does" not in answer.error
+
+
+@pytest.mark.parametrize("task", [ModularAddition(1000), ResidueAddition(101)])
+def test_modular_forms(task):
+    p = task.modulus
+    for line in ("12+34", f"(12+34)%{p}", f" ( 12 + 34 ) % {p} "):
+        assert [digits.tolist() for digits in task.parse(line)] == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match=f"modulus {p}, got '7'"):
+        task.parse("(12+34)%7")
+    with pytest.raises(ValueError, match="parentheses"):
+        task.parse(f"12+34%{p}")
+
+
+@pytest.mark.parametrize(("a", "b"), [(7, 12), (12, 7), (1000, 1), (5, 5), (0, 99999)])
+def test_the_work_of_a_difference(a, b):
+    task = Subtraction()
+    (tokens,) = task.answer(Operands.from_ints([(a, b)]))
+    width = max(len(str(a)), len(str(b)))
+    assert task.shown_work([*tokens, task.vocabulary.eos, 3]) == [
+        f"difference      {(a - b) % 10**width:0{width}}",
+        f"sign            {'-' if a < b else '+':>{width}}",
+        f"absolute value  {abs(a - b):0{width}}",
+    ]
+
+
+def test_work_is_shown_between_a_line_and_its_answer(reverser):
+    solver = Solver(*reverser, show_work=True)
+    output, errors = io.BytesIO(), io.StringIO()
+    assert not solver.solve_stream(io.BytesIO(b"012\n1+2\n"), output, errors)
+    assert output.getvalue().decode() == "012\n  written  210\n= 210\n1+2\n= error\n"
+    assert errors.getvalue().startswith("line 2: ")
