@@ -80,7 +80,7 @@ def _command(where: str) -> Callable[[argparse.Namespace], int]:
 
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an error that has a message for users; None for a defect."""
-    if isinstance(error, Misuse):
+    if isinstance(error, Misuse | FileNotFoundError):
         return MISUSE
     if isinstance(error, Failed | OSError | MemoryError):
         return NO
@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
         _add_demo, _add_train, _add_evaluate, _add_stress, _add_certify, _add_verify,
-        _add_solve, _add_data, _add_report, _add_doctor,
+        _add_solve, _add_data, _add_report, _add_table, _add_doctor,
     ):  # fmt: skip
         add(commands)
     return top
@@ -227,7 +227,7 @@ def _add_certify(commands: Commands) -> None:
     )
     _run(command)
     command.add_argument(
-        "--out", type=Path, metavar="FILE", help="the certificate (RUN/certificate.json)"
+        "--out", type=_new_file, metavar="FILE", help="the certificate (RUN/certificate.json)"
     )
 
 
@@ -257,8 +257,10 @@ def _add_solve(commands: Commands) -> None:
     command.add_argument(
         "--show-work", action="store_true", help="print all that the model writes, and the answer"
     )
-    for name, what in (("--input", "problems"), ("--output", "answers")):
-        command.add_argument(name, default="-", metavar="FILE", help=f"{what}; - for a pipe (-)")
+    for name, what, kind in (("--input", "problems", _file), ("--output", "answers", _new_file)):
+        command.add_argument(
+            name, type=_or_pipe(kind), default="-", metavar="FILE", help=f"{what}; - for a pipe (-)"
+        )
 
 
 def _add_data(commands: Commands) -> None:
@@ -285,6 +287,26 @@ def _add_report(commands: Commands) -> None:
         "arithtf report runs/addition",
     )
     _run(command)
+
+
+def _add_table(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "table",
+        "arithtf.commands.overview:show",
+        "all runs on one page, with the best published results beside them",
+        "arithtf table\narithtf table runs/addition runs/subtraction --out table.md",
+    )
+    command.add_argument(
+        "run_directories", type=_run_directory, metavar="RUN", nargs="*",
+        help="run directories (all under runs/)",
+    )  # fmt: skip
+    command.add_argument(
+        "--out", type=_new_file, metavar="FILE", help="write it as Markdown as well"
+    )
+    command.add_argument(
+        "--verify", action="store_true", help="check each certificate by the second path"
+    )
 
 
 def _add_doctor(commands: Commands) -> None:
@@ -330,9 +352,23 @@ def _lengths(text: str) -> tuple[int, ...]:
 
 
 def _file(text: str) -> Path:
-    if not Path(text).is_file():
+    if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
     return Path(text)
+
+
+def _new_file(text: str) -> Path:
+    """A file to be written: its folder must be there, which minutes of work would tell too late."""
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent} to write to")
+    return Path(text)
+
+
+def _or_pipe(kind: Callable[[str], Path]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        return text if text == "-" else str(kind(text))
+
+    return read
 
 
 def _run_directory(text: str) -> Path:

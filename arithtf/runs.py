@@ -57,12 +57,15 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file so that `path` is at every moment absent, the old content or the new one.
 
     Args:
-        path: the file; a pipe or a device is written to, not replaced.
+        path: the file; a pipe or a device is written to, not replaced, and behind a symbolic link
+            it is the file that the link names.
         write: called with an open binary file.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; `path` is unchanged.
     """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with open(path, "wb") as device:
             write(device)

@@ -52,3 +52,16 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     with pytest.raises(IsADirectoryError):
         write_atomic(tmp_path, lambda file: file.write(b"text"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_symbolic_link_is_written_through(tmp_path, exists):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    if exists:
+        target.write_text("old")
+    link.symlink_to("there/file")
+    write_atomic(link, lambda file: file.write(b"new"))
+    assert link.is_symlink()
+    assert target.read_text() == link.read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]

@@ -14,6 +14,7 @@ from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
 from arithtf.evaluate.problems import tokens_of, too_large
+from arithtf.evaluate.results import shape_text, size_text
 from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Transformer
@@ -142,7 +143,7 @@ def by_suite(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
     for row in rows:
         found.setdefault((row["suite"], _step(row)), []).append(row)
     return [
-        (suite, step or f"up to {size_text(max(part, key=_size))}", part)
+        (suite, step or f"up to {size_text(_largest(part))}", part)
         for (suite, step), part in found.items()
     ]
 
@@ -154,25 +155,8 @@ def _step(row: Row) -> str:
     return size_text(row) if row["suite"] == "ladder" else ""
 
 
-def _size(row: Row) -> tuple[int, int]:
-    return row["length"], (row["left"] or 0) * (row["right"] or 0)
-
-
-def size_text(row: Row) -> str:
-    """How large a row's problems are: "1,000 x 20 digits", "100 numbers of 50 digits"."""
-    if row["left"] is not None and row["right"] is not None and row["operands"] == 2:
-        return shape_text((row["left"], row["right"]))
-    numbers = row["operands"] or 1
-    return f"{count(row['length'])} digits" if numbers <= 2 else (
-        f"{count(numbers)} numbers of {count(row['length'])} digits"
-    )  # fmt: skip
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """Operand lengths for people."""
-    if len(shape) > 2:
-        return f"{count(len(shape))} numbers of {count(max(shape))} digits"
-    return f"{' x '.join(count(length) for length in shape)} digits"
+def _largest(rows: Sequence[Row]) -> Row:
+    return max(rows, key=lambda row: (row["length"], (row["left"] or 0) * (row["right"] or 0)))
 
 
 def failure_text(row: Row) -> str:

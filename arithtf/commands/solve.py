@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from arithtf.commands.console import misuse
 from arithtf.evaluate import Solver
 from arithtf.runs import load_model, write_atomic
 
@@ -36,7 +35,5 @@ def _input(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         yield sys.stdin.buffer
         return
-    if not Path(name).exists():
-        misuse(f"there is no file {name}")
     with open(name, "rb") as file:
         yield file

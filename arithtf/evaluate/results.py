@@ -22,7 +22,7 @@ In the grid of a task with any number of operands, left is how many there are, r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,22 @@ def result_row(
         "seconds": round(seconds, 6),
         "weights": weights,
     } | facts
+
+
+def size_text(row: Mapping[str, Any]) -> str:
+    """How large a row's problems are: "1,000 x 20 digits", "100 numbers of 50 digits"."""
+    left, right = row.get("left"), row.get("right")
+    numbers = row.get("operands") or 2
+    if left is not None and right is not None and numbers == 2:
+        return shape_text((left, right))
+    return shape_text((row["length"],) * (numbers if numbers > 2 else 1))
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Operand lengths for people."""
+    if len(shape) > 2:
+        return f"{len(shape):,} numbers of {max(shape):,} digits"
+    return f"{' x '.join(f'{length:,}' for length in shape)} digits"
 
 
 def record(run: Path, rows: Iterable[Row]) -> None:

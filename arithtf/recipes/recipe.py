@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,10 @@ class Recipe:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: the data are of another format.
+            ValueError: the data are of another format, or not the JSON of a recipe.
         """
+        if not isinstance(data, Mapping):
+            raise ValueError(f"expected a JSON object, got {json.dumps(data)[:60]}")
         values = dict(data)
         found = values.pop("format", None)
         if found != FORMAT:
@@ -106,6 +109,10 @@ class Recipe:
                 f"expected a recipe of format {FORMAT}, got {found!r}; "
                 "it was written by another version of arithtf"
             )
+        for part in ("task", "coupling", "model"):
+            if not isinstance(values.get(part), Mapping):
+                got = json.dumps(values.get(part))[:60]
+                raise ValueError(f"expected a JSON object under {part!r}, got {got}")
         values["task"] = task_from_dict(values["task"])
         values["coupling"] = Coupling.from_dict(values["coupling"])
         values["model"] = ModelConfig.from_dict(values["model"])

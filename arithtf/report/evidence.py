@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arithtf.certify import Certificate, CertificateError
+from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.evaluate import wilson
 from arithtf.model import Transformer
 from arithtf.recipes import RECIPES, Recipe
@@ -63,6 +63,7 @@ class Evidence:
         metrics: rows of metrics.jsonl.
         timing: seconds, threads and versions of the training.
         certificate: of these very weights.
+        verified: whether the second path was asked about the certificate; it agreed.
         open_reason: why there is no certificate.
         rows: evaluations of these very weights; without repetitions.
     """
@@ -74,6 +75,7 @@ class Evidence:
     timing: Row = field(default_factory=dict)
     certificate: Row | None = None
     open_reason: str = ""
+    verified: bool = False
     rows: Sequence[Row] = ()
 
     @property
@@ -156,12 +158,13 @@ class Evidence:
         return [row for row in self.rows if row["suite"] == name]
 
 
-def read_evidence(run: Path, model: Transformer | None) -> Evidence:
+def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False) -> Evidence:
     """Read a run directory.
 
     Args:
         run: the directory.
         model: its model, if there are weights; evidence about other weights is left out.
+        verify: check a certificate by the second path; one that does not hold is left out.
 
     Raises:
         RunError: it is not a run directory.
@@ -169,6 +172,13 @@ def read_evidence(run: Path, model: Transformer | None) -> Evidence:
     weights = weights_hash(model) if model is not None else ""
     recipe = load_recipe(run)
     certificate, reason = _certificate(run, recipe, weights)
+    verified = False
+    if verify and certificate is not None and certificate["verdict"] == "certified":
+        found = verify_certificate(run / "certificate.json", run)
+        verified = found.valid
+        if not verified:
+            certificate = None
+            reason = f"Its certificate does not hold by the second path: {found.problems[0]}."
     return Evidence(
         run=run,
         recipe=recipe,
@@ -177,6 +187,7 @@ def read_evidence(run: Path, model: Transformer | None) -> Evidence:
         timing=read_json(run / "timing.json") if (run / "timing.json").exists() else {},
         certificate=certificate,
         open_reason=reason,
+        verified=verified,
         rows=_distinct(
             row for row in read_lines(run / "eval.jsonl") if row.get("weights") == weights
         ),

@@ -10,7 +10,7 @@ from arithtf.cli import parser
 
 COMMANDS = (
     "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "data",
-    "report", "doctor",
+    "report", "table", "doctor",
 )  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def test_version(arithtf):
         ("certify", "no-such-run"),
         ("report", "no-such-run"),
         ("verify-certificate", "no-such-file", "no-such-run"),
+        ("table",),
+        ("table", "no-such-run"),
         ("stress", "no-such-run", "--suite", "all"),
         ("solve",),
         ("demo", "--max-digits", "many"),
@@ -78,6 +80,11 @@ def test_misuse_is_2(arithtf, argv, tmp_path, monkeypatch):
         ("evaluate", "RUN", "--lengths", "ten"),
         ("evaluate", "RUN", "--count", "0"),
         ("solve", "RUN", "--input", "no-such-file"),
+        ("solve", "RUN", "--output", "no/such/file"),
+        ("certify", "RUN", "--out", "no/such/file"),
+        ("table", "RUN", "--out", "no/such/file"),
+        ("verify-certificate", "no-such-file", "RUN"),
+        ("stress", "RUN", "--max-tokens", "0"),
     ],
 )
 def test_misuse_of_a_run_is_2(arithtf, raw_run, argv):
@@ -241,8 +248,12 @@ def test_damaged_runs_are_1_with_one_line(arithtf, raw_run, tmp_path):
         ended = no_traceback(arithtf(command, run))
         assert ended.code == 1, command
         assert len(ended.err.splitlines()) == 1
-    (run / "config.json").write_text("{")
-    assert arithtf("evaluate", run).code == 1
+    for config, word in (("{", "JSON"), ("null", "object, got null"), ("[1]", "got [1]")):
+        (run / "config.json").write_text(config)
+        ended = no_traceback(arithtf("evaluate", run))
+        assert ended.code == 1
+        assert word in ended.err
+        assert len(ended.err.splitlines()) == 1
 
 
 def test_full_disk(arithtf, raw_run, monkeypatch):

@@ -1,0 +1,49 @@
+"""`arithtf table`: all runs on one page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from arithtf.commands.console import misuse, say, table, warn
+from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview
+from arithtf.runs import RunError, write_atomic
+
+RUNS = Path("runs")
+
+NOTES = (
+    "certified: every operand length, all local contexts checked, rounding included. stressed: "
+    "adversarial problems of the stated size. sampled: random problems.",
+    "Published results were trained and tested by others in other ways: secondary ones are quoted "
+    "by way of other papers.",
+)
+UNCHECKED = "Certificates are shown as they were written; --verify checks each by the second path."
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print a row for each run; exit code 1 if a run cannot be read."""
+    runs = arguments.run_directories or found_runs()
+    rows: list[Overview] = []
+    for run in runs:
+        try:
+            rows.append(overview(run, verify=arguments.verify))
+        except RunError as error:
+            warn(f"arithtf table: {run} is left out: {error}")
+    rows = ordered(rows)
+    notes = NOTES if arguments.verify else (*NOTES, UNCHECKED)
+    table(COLUMNS, [(*row.cells, row.published.text) for row in rows])
+    for note in notes:
+        say(note)
+    if arguments.out is not None:
+        page = markdown(rows, notes).encode()
+        write_atomic(arguments.out, lambda file: file.write(page))
+        say(f"table: {arguments.out}")
+    return 0 if len(rows) == len(runs) else 1
+
+
+def found_runs() -> list[Path]:
+    """All runs under runs/; exit code 2 if there are none."""
+    runs = sorted(path.parent for path in RUNS.glob("*/config.json"))
+    if not runs:
+        misuse(f"there are no runs under {RUNS}/; make one with `arithtf train RECIPE`")
+    return runs

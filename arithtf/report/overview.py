@@ -1,0 +1,133 @@
+"""Runs side by side: one row each, with the best published result beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from arithtf.evaluate.results import size_text
+from arithtf.report.evidence import Evidence, Row, read_evidence
+from arithtf.report.published import NONE, PUBLISHED, Published
+from arithtf.runs import load_model
+from arithtf.tasks import TASKS
+
+COLUMNS = (
+    "task", "trained on", "parameters", "training", "certificate", "largest run", "best published",
+)  # fmt: skip
+
+SIZE = ("length", "operands", "left", "right", "grade")
+"""Keys of rows about problems of the same size."""
+
+
+class Overview(NamedTuple):
+    """A run in one row.
+
+    Args:
+        run: the directory.
+        task: and the recipe, where it has another name.
+        cells: text for all of COLUMNS but the last.
+        published: the best published result for the task.
+    """
+
+    run: Path
+    task: str
+    cells: tuple[str, ...]
+    published: Published
+
+
+def overview(run: Path, *, verify: bool = False) -> Overview:
+    """A run's row.
+
+    Args:
+        run: the directory.
+        verify: check the certificate by the second path.
+
+    Raises:
+        RunError: it is not a run, or damaged.
+    """
+    model = load_model(run)[0] if (run / "model.safetensors").exists() else None
+    evidence = read_evidence(run, model, verify=verify)
+    recipe, low, high = evidence.recipe, *evidence.recipe.lengths
+    task = recipe.task.name
+    name = task if recipe.name == task else f"{task} ({recipe.name})"
+    seconds = evidence.timing.get("seconds")
+    cells = (
+        name,
+        f"{low} to {high} digits" if low < high else f"{low} digits",
+        f"{model.num_parameters():,}" if model is not None else "no weights yet",
+        f"{seconds:.0f} s" if seconds is not None else "-",
+        certificate_text(evidence),
+        largest_text(evidence),
+    )
+    return Overview(run, task, cells, PUBLISHED.get(task, NONE))
+
+
+def certificate_text(evidence: Evidence) -> str:
+    """What the certificate says, in one line."""
+    certificate = evidence.certificate
+    if certificate is None:
+        unused = (evidence.run / "certificate.json").exists()
+        return f"none: {evidence.open_reason}" if unused else "none"
+    if certificate["verdict"] == "certified":
+        if evidence.failures:
+            return "contradicted: a problem came out wrong"
+        checked = ", verified" if evidence.verified else ""
+        return (
+            f"certified{checked}: {certificate['contexts']:,} contexts, margin "
+            f"{certificate['margin']:.3g}, {certificate['lower']:.3g} after rounding"
+        )
+    if certificate["wrong"]:
+        return f"wrong in {certificate['wrong']:,} of {certificate['contexts']:,} contexts"
+    margin = "" if certificate["margin"] is None else (
+        f" ({certificate['contexts']:,} contexts right, margin {certificate['margin']:.3g})"
+    )  # fmt: skip
+    return f"not certified{margin}"
+
+
+def largest_text(evidence: Evidence) -> str:
+    """The problems with most answer tokens that came out right, and whether any did not."""
+    wrong = [row for row in evidence.rows if row["exact"] < row["count"]]
+    right = [row for row in evidence.rows if row["exact"] == row["count"]]
+    parts = []
+    if right:
+        row = max(right, key=tokens_each)
+        alike = [r for r in right if all(r.get(k) == row.get(k) for k in SIZE)]
+        problems = f"{sum(r['count'] for r in alike):,}"
+        parts.append(f"{size_text(row)}, {problems} of {problems} {row['grade']}")
+    if wrong:
+        first = min(wrong, key=tokens_each)
+        parts.append(f"{evidence.failures:,} problems wrong, from {size_text(first)} on")
+    return "; ".join(parts) or "none"
+
+
+def tokens_each(row: Row) -> float:
+    """Answer tokens of a problem of a row, on average."""
+    each: float = row.get("tokens", 0) / row["count"]
+    return each
+
+
+def ordered(rows: Iterable[Overview]) -> list[Overview]:
+    """Rows in the order of the tasks, then of the directories."""
+    order = {name: number for number, name in enumerate(TASKS)}
+    return sorted(rows, key=lambda row: (order.get(row.task, len(order)), str(row.run)))
+
+
+def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:
+    """The page in Markdown.
+
+    Args:
+        rows: of the table.
+        notes: paragraphs below it.
+    """
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for row in rows:
+        cells = [*row.cells, _linked(row.published)]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
+
+
+def _linked(published: Published) -> str:
+    number = f"arXiv {published.arxiv}"
+    link = f"[{number}](https://arxiv.org/abs/{published.arxiv})"
+    return published.text.replace(number, link) if published.arxiv else published.text

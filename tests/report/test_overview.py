@@ -1,0 +1,87 @@
+"""The page of all runs: what the files say, and what others published."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from arithtf.certify import certify
+from arithtf.certify.certificate import digest
+from arithtf.evaluate import record, stress
+from arithtf.report import build_page
+from arithtf.report.overview import COLUMNS, markdown, ordered, overview
+from arithtf.report.published import PUBLISHED
+from arithtf.runs import load_model, read_json
+from arithtf.tasks import TASKS
+
+
+@pytest.fixture(scope="module")
+def proved(trained_run, tmp_path_factory):
+    """A certified and stressed copy of the trained adder; to be read only."""
+    run = tmp_path_factory.mktemp("runs") / "proved"
+    shutil.copytree(trained_run, run)
+    certify(run).save(run / "certificate.json")
+    model, recipe = load_model(run)
+    record(run, stress(model, recipe, "ladder", max_digits=300))
+    return run
+
+
+def test_a_certified_run(proved):
+    row = overview(proved, verify=True)
+    certificate = read_json(proved / "certificate.json")
+    task, trained, parameters, _, proof, largest = row.cells
+    assert (task, trained) == ("addition", "1 to 10 digits")
+    assert int(parameters.replace(",", "")) == load_model(proved)[0].num_parameters()
+    assert proof.startswith(f"certified, verified: {certificate['contexts']:,} contexts")
+    assert f"margin {certificate['margin']:.3g}" in proof
+    rows = [json.loads(line) for line in (proved / "eval.jsonl").read_text().splitlines()]
+    longest = [r for r in rows if (r["left"], r["right"]) == (300, 300)]
+    assert largest == "300 x 300 digits, {0} of {0} stressed".format(
+        sum(r["count"] for r in longest)
+    )
+    assert "2405.20671" in row.published.text
+    assert "verified" not in overview(proved).cells[4]
+
+
+def test_failures_are_not_left_out(evaluated_run):
+    *_, proof, largest = overview(evaluated_run).cells
+    assert re.match(r"wrong in [\d,]+ of [\d,]+ contexts", proof)
+    assert "58 problems wrong" in largest
+
+
+def test_a_run_without_anything(short_run):
+    cells = overview(short_run).cells
+    assert cells[4:] == ("none", "none")
+
+
+def test_a_certificate_that_the_second_path_refuses(proved, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(proved, run)
+    claim = read_json(run / "certificate.json")
+    claim["margin"] += 1
+    claim["digest"] = digest(claim)
+    (run / "certificate.json").write_text(json.dumps(claim))
+    assert overview(run).cells[4].startswith("certified:")
+    assert "does not hold by the second path" in overview(run, verify=True).cells[4]
+    page = build_page(run)
+    assert "NOT CERTIFIED YET" in page
+    assert "does not hold by the second path" in page
+    assert "checked for this page by the second path" in build_page(proved)
+
+
+def test_markdown_has_a_cell_for_every_column(proved, short_run):
+    rows = ordered([overview(proved), overview(short_run)])
+    lines = markdown(rows, ["a note"]).splitlines()
+    assert [line.count("|") for line in lines[:4]] == [len(COLUMNS) + 1] * 4
+    assert "[arXiv 2405.20671](https://arxiv.org/abs/2405.20671)" in lines[2]
+    assert lines[-1] == "a note"
+
+
+def test_published_results_have_sources():
+    known = {*TASKS, "running-sum", "division", "calculator"}
+    for task, published in PUBLISHED.items():
+        assert task in known
+        assert re.fullmatch(r"\d{4}\.\d{5}", published.arxiv)
+        assert published.check in ("confirmed", "single source", "secondary")
+        assert published.arxiv in published.text
