@@ -130,6 +130,14 @@ class Task(ABC):
     def answer(self, operands: Operands) -> list[Bytes]:
         """The true answers as tokens in the order they are written, without EOS."""
 
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens are work that leads to the answer proper; 0: none are.
+
+        Args:
+            answer_tokens: [n], a true answer without EOS.
+        """
+        return 0
+
     @abstractmethod
     def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
         """Which problems belong to the test split, bool [B]."""

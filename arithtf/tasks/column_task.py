@@ -15,7 +15,7 @@ from arithtf import _core
 from arithtf.tasks.base import Split, Task
 from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
 from arithtf.tasks.column_cover import rule_cover
-from arithtf.tasks.column_rule import Rule, core_task
+from arithtf.tasks.column_rule import Rule, core_task, tables
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.draws import draw_arguments
@@ -148,6 +148,28 @@ class ColumnTask(Task):
             )
         )
 
+    def room(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Answer columns, all rows and EOS, of problems of operand lengths [B, arity], [B]."""
+        rule = self.rule()
+        columns = self._longest(lengths)
+        if rule.limit:
+            columns = np.minimum(columns, rule.limit)
+        room: npt.NDArray[np.int64] = len(rule.passes) * columns + _ends(self)
+        return room
+
+    def columns(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Columns that problems of operand lengths [B, arity] need in a batch of their own, [B]."""
+        rule = self.rule()
+        prompt = (self._longest(lengths) + 1) * rule.numbers + 2 * rule.digit + 1
+        columns: npt.NDArray[np.int64] = prompt + self.room(lengths)
+        return columns
+
+    def _longest(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Digits of the longest operand that is read by columns, [B]."""
+        read = np.asarray(lengths, np.int64)[:, : self.rule().numbers]
+        longest: npt.NDArray[np.int64] = read.max(axis=1, initial=0)
+        return longest
+
     def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
         """Problems that contain every local context of any length (proof: `column_cover`).
 
@@ -255,6 +277,16 @@ def operand_pair(line: str, sign: str, base: int, example: str) -> tuple[Bytes, 
         )
     names = ("the first operand", "the second operand")
     return tuple(text_digits(p, base, name=n) for p, n in zip(parts, names, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _ends(task: ColumnTask) -> int:
+    """Tokens that the rows of an answer may have besides one for each column."""
+    rule = task.rule()
+    return sum(
+        max(len(row.finish(state)) for state in table.states)
+        for row, table in zip(rule.passes, tables(rule), strict=True)
+    )
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.addition import KINDS
@@ -305,6 +306,10 @@ class ResidueAddition(ColumnTask):
             ValueError: another modulus than the task's, or what is wrong with the line.
         """
         return _sum_of_two(line, self.modulus, self.base)
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """All tokens but the last are work."""
+        return answer_tokens.size - 1
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> the last residue as a decimal number.

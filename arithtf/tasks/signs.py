@@ -80,6 +80,10 @@ class Comparison(ColumnTask):
             line = line.replace(sign, "?")
         return operand_pair(line, "?", self.base, "5<7")
 
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """All tokens but the last are work."""
+        return answer_tokens.size - 1
+
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> "<", "=" or ">".
 
@@ -176,6 +180,10 @@ class Subtraction(ColumnTask):
             ValueError: what is wrong with the line.
         """
         return operand_pair(line, "-", self.base, "7-12")
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """The difference is work; the sign and the absolute value are the answer."""
+        return answer_tokens.size // 2
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> an ordinary number with its sign.

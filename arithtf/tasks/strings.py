@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.batch import Bytes, digits_text, text_digits
@@ -127,6 +128,10 @@ class Parity(_StringTask):
 
         row = Pass(row="answer", start=lambda _: 0, step=step, finish=lambda _: (words.eos,))
         return Rule(base=self.base, control=words.pad, strings=True, from_left=True, passes=(row,))
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """All tokens but the last are work."""
+        return answer_tokens.size - 1
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> "0" or "1", the last running parity.

@@ -3,10 +3,12 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from arithtf.evaluate import Solver
-from arithtf.recipes import get_recipe
+from arithtf.evaluate.adversarial import Maker, choose
+from arithtf.recipes import RECIPES, get_recipe
 from arithtf.tasks import TASKS, ModularAddition, Operands, ResidueAddition, Subtraction
 from arithtf.train import train
 
@@ -87,3 +89,23 @@ def test_work_is_shown_between_a_line_and_its_answer(reverser):
     assert not solver.solve_stream(io.BytesIO(b"012\n1+2\n"), output, errors)
     assert output.getvalue().decode() == "012\n  written  210\n= 210\n1+2\n= error\n"
     assert errors.getvalue().startswith("line 2: ")
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n == get_recipe(n).task.name])
+def test_answers_have_the_columns_that_they_need(name):
+    recipe = get_recipe(name)
+    task = recipe.task
+    for length in (1, 2, 9):
+        problems = {
+            shape: choose(task, Maker(task, 0).families(shape), 30) for shape in task.shapes(length)
+        }
+        for shape, found in problems.items():
+            operands = Operands.from_digits(
+                [p for kind in found.values() for p in kind], arity=len(shape)
+            )
+            batch = task.layout(recipe.coupling, operands, solved=False)
+            lengths = np.array([shape])
+            assert batch.tokens.shape[1] == task.columns(lengths)[0]
+            assert batch.tokens.shape[1] - 1 - batch.start == task.room(lengths)[0]
+            longest = max(len(answer) for answer in task.answer(operands))
+            assert longest + 1 <= task.room(lengths)[0]

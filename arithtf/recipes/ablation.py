@@ -1,0 +1,97 @@
+"""Ablations: a recipe with one thing taken away, or None where it does not have that thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from arithtf.encodings import Encoding
+from arithtf.recipes.recipe import Recipe
+from arithtf.tasks import Addition, Coupling, couplings
+from arithtf.tasks.unworked import Unworked
+
+WIDE = 16
+"""Differences that a bias tells apart where no window bounds them."""
+
+
+def without_window(recipe: Recipe) -> Recipe | None:
+    """Every query sees every token; heads keep their levels and a bias for each id difference."""
+    encoding = recipe.model.encoding
+    if not any(encoding.windows):
+        return None
+    wide = max(encoding.reach, WIDE)
+    return _encoded(recipe, replace(encoding, windows=(None,) * len(encoding.windows), reach=wide))
+
+
+def without_coupling(recipe: Recipe) -> Recipe | None:
+    """Ids are token indices, on one level.
+
+    The window and the bias reach over the longest problem of the training, so that nothing is
+    hidden there: what is missing is that digits of one column have one id.
+    """
+    shapes = np.array(recipe.task.shapes(recipe.lengths[1]), np.int64)
+    longest = int(recipe.task.columns(shapes).max())
+    encoding = replace(
+        recipe.model.encoding, windows=((longest, longest),), reach=longest, head_levels=None
+    )
+    model = replace(recipe.model, levels=1, encoding=encoding)
+    return replace(recipe, coupling=couplings.index(recipe.task), model=model)
+
+
+def without_levels(recipe: Recipe) -> Recipe | None:
+    """Only the first level of ids, read by every head."""
+    encoding, levels = recipe.model.encoding, recipe.coupling.levels
+    if len(levels) < 2:
+        return None
+    encoding = replace(encoding, windows=encoding.windows[:1], head_levels=None)
+    model = replace(recipe.model, levels=1, encoding=encoding)
+    return replace(recipe, coupling=Coupling("first level", levels[:1]), model=model)
+
+
+def without_sink(recipe: Recipe) -> Recipe | None:
+    """No token that every query sees: a query with nothing in its windows attends to nothing."""
+    if recipe.model.encoding.sinks == 0:
+        return None
+    return _encoded(recipe, replace(recipe.model.encoding, sinks=0))
+
+
+def without_scratchpad(recipe: Recipe) -> Recipe | None:
+    """The work's tokens are blanks, in training and after it."""
+    operands = recipe.task.operands(
+        seed=0, split="all", step=0, lengths=recipe.lengths, size=64, threads=1
+    )
+    if not any(recipe.task.final(tokens) for tokens in recipe.task.answer(operands)):
+        return None
+    return replace(recipe, task=Unworked(recipe.task))
+
+
+def without_natural_format(recipe: Recipe) -> Recipe | None:
+    """Operands zero-padded to equal lengths, as the literature has them."""
+    task = recipe.task
+    if not isinstance(task, Addition) or task.format != "natural":
+        return None
+    return replace(recipe, task=replace(task, format="padded"))
+
+
+def _encoded(recipe: Recipe, encoding: Encoding) -> Recipe:
+    return replace(recipe, model=replace(recipe.model, encoding=encoding))
+
+
+ABLATIONS: dict[str, Callable[[Recipe], Recipe | None]] = {
+    "nothing": lambda recipe: recipe,
+    "window": without_window,
+    "coupling": without_coupling,
+    "levels": without_levels,
+    "sink": without_sink,
+    "scratchpad": without_scratchpad,
+    "natural format": without_natural_format,
+}
+"""What is taken away -> the recipe without it."""
+
+
+def ablations(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe itself ("nothing"), and without each thing that it has."""
+    found = {name: without(recipe) for name, without in ABLATIONS.items()}
+    return {name: ablated for name, ablated in found.items() if ablated is not None}

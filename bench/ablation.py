@@ -1,0 +1,82 @@
+"""Ablations: one thing taken away from a recipe, exact match against length, every seed counted."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from arithtf.evaluate import evaluate
+from arithtf.recipes import get_recipe
+from arithtf.recipes.ablation import ablations
+from arithtf.train import train
+from bench.registry import Row, benchmark
+
+SEEDS = 8
+COUNT = 200
+FACTORS = (0.5, 1, 2, 5, 10)
+"""Lengths that are measured, as multiples of the longest that was trained."""
+
+
+def measure(case: tuple[str, str, int]) -> tuple[dict[int, float], float]:
+    """One seed of one ablation: exact match by length, and seconds of training.
+
+    Args:
+        case: recipe, what is taken away, seed.
+    """
+    name, without, seed = case
+    recipe = replace(ablations(get_recipe(name))[without], seed=seed)
+    begin = time.perf_counter()
+    model = train(recipe, device="cpu")
+    seconds = time.perf_counter() - begin
+    rows = evaluate(model, recipe, lengths=lengths_of(name), count=COUNT)
+    return {row["length"]: row["exact"] / row["count"] for row in rows}, seconds
+
+
+def lengths_of(name: str) -> list[int]:
+    """The lengths at which a recipe is measured."""
+    return sorted({max(1, int(factor * get_recipe(name).lengths[1])) for factor in FACTORS})
+
+
+def study(name: str) -> Iterator[Row]:
+    """A row for each ablation of a recipe, all seeds in it: as many at a time as there are cores.
+
+    Args:
+        name: of the recipe.
+    """
+    cases = [(name, without, seed) for without in ablations(get_recipe(name)) for seed in
+             range(SEEDS)]  # fmt: skip
+    # Each training has one thread. Processes begin afresh: torch's threads survive no fork.
+    with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
+        found = pool.imap(measure, cases)
+        for without in dict.fromkeys(case[1] for case in cases):
+            yield row_of(name, without, [next(found) for _ in range(SEEDS)])
+
+
+def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], float]]) -> Row:
+    """Median and worst exact match at each length, over all seeds."""
+    shares, seconds = zip(*seeds, strict=True)
+    row: Row = {
+        "recipe": name, "without": without, "grade": "sampled", "seeds": len(shares),
+        "count": COUNT, "trained_to": get_recipe(name).lengths[1],
+    }  # fmt: skip
+    for length in shares[0]:
+        values = [share[length] for share in shares]
+        row[f"median_{length}"], row[f"worst_{length}"] = statistics.median(values), min(values)
+    return {**row, "training_s": statistics.median(seconds)}
+
+
+def _register(name: str, title: str) -> None:
+    @benchmark(title)
+    def rows() -> Iterator[Row]:
+        yield from study(name)
+
+    rows.__doc__ = f"Ablations of the recipe {name!r}, {SEEDS} seeds each."
+
+
+_register("addition", "ablation")
+for _name in ("parity", "subtraction", "times-digit"):
+    _register(_name, f"ablation-{_name}")

@@ -1,0 +1,51 @@
+"""Ablations take away one thing, and only where it is."""
+
+from dataclasses import replace
+
+import pytest
+
+from arithtf.recipes import get_recipe
+from arithtf.recipes.ablation import ABLATIONS, ablations
+from arithtf.train import train
+
+THINGS = {
+    "addition": {"window", "coupling", "sink", "natural format"},
+    "addition-padded": {"window", "coupling", "sink"},
+    "parity": {"window", "coupling", "sink", "scratchpad"},
+    "subtraction": {"window", "coupling", "levels", "sink", "scratchpad"},
+    "times-digit": {"window", "coupling", "levels", "sink"},
+}
+
+
+@pytest.mark.parametrize("name", THINGS)
+def test_a_recipe_loses_what_it_has(name):
+    recipe = get_recipe(name)
+    found = ablations(recipe)
+    assert set(found) == THINGS[name] | {"nothing"}
+    assert found["nothing"] == recipe
+    for ablated in found.values():
+        # The rest of the training stays: otherwise it would not be known what made the difference.
+        for part in ("lengths", "batch", "steps", "learning_rate", "seed"):
+            assert getattr(ablated, part) == getattr(recipe, part)
+        for part in ("width", "heads", "hidden", "blocks"):
+            assert getattr(ablated.model, part) == getattr(recipe.model, part)
+        assert train(replace(ablated, steps=1, batch=4)).num_parameters() > 0
+
+
+def test_what_is_taken_away_is_gone():
+    found = ablations(get_recipe("subtraction"))
+    assert found["window"].model.encoding.windows == (None,) * 3
+    assert len(found["levels"].coupling.levels) == found["levels"].model.levels == 1
+    assert found["sink"].model.encoding.sinks == 0
+    assert found["coupling"].coupling.levels[0].key["a"].index == 1
+    back, _ = found["coupling"].model.encoding.windows[0]
+    # BOS, two operands of 6 digits with sign and "=", then difference, sign, answer, EOS.
+    assert back >= 1 + 6 + 1 + 6 + 1 + 6 + 1 + 6
+    assert found["scratchpad"].task.task == get_recipe("subtraction").task
+    assert ablations(get_recipe("addition"))["natural format"].task.format == "padded"
+
+
+def test_without_what_is_not_there_is_none():
+    plain = ablations(get_recipe("addition"))["sink"]
+    assert ABLATIONS["sink"](plain) is None
+    assert ABLATIONS["window"](ablations(plain)["window"]) is None
