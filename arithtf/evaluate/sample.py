@@ -48,15 +48,15 @@ def evaluate(
     rows = []
     for length in lengths:
         began = time.perf_counter()
+        shape = recipe.task.shapes(length)[0]
         verdict = Verdict.join(list(_verdicts(model, recipe, length, count, seed)))
         row = result_row(
             "sampled",
             "uniform",
             verdict,
             length=length,
-            operands=recipe.task.arity,
-            left=length,
-            right=length,
+            **dict(zip(("left", "right"), shape, strict=False)),
+            operands=len(shape),
             seconds=time.perf_counter() - began,
             weights=weights,
             split="test",
