@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import inspect
 import os
 import pkgutil
 import platform
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
-Benchmark = Callable[[], Iterable[Row]]
+Benchmark = Callable[..., Iterable[Row]]
 
 ROOT = Path(__file__).resolve().parent
 _BENCHMARKS: dict[str, Benchmark] = {}
@@ -23,6 +24,8 @@ _NOT_BENCHMARKS = {"__main__", "registry", "run"}
 
 def benchmark(name: str) -> Callable[[Benchmark], Benchmark]:
     """Register a function that yields rows (dictionaries of plain values) under a name.
+
+    It may take settings, which have defaults.
 
     Raises:
         ValueError: a name that is taken.
@@ -45,16 +48,23 @@ def discover() -> dict[str, Benchmark]:
     return dict(sorted(_BENCHMARKS.items()))
 
 
-def rows(name: str) -> Iterator[Row]:
+def rows(name: str, **settings: object) -> Iterator[Row]:
     """The rows of one benchmark with the common facts.
 
+    Args:
+        name: of the benchmark.
+        settings: those it takes, by name.
+
     Raises:
-        ValueError: no benchmark of this name.
+        ValueError: no benchmark of this name, or it does not take a setting.
     """
     known = discover()
     if name not in known:
         raise ValueError(f"expected one of the benchmarks {', '.join(known)}, got {name!r}")
-    for row in known[name]():
+    taken = set(inspect.signature(known[name]).parameters)
+    if unknown := sorted(set(settings) - taken):
+        raise ValueError(f"benchmark {name!r} takes the settings {sorted(taken)}, got {unknown}")
+    for row in known[name](**settings):
         yield {"benchmark": name, **row, **facts()}
 
 

@@ -37,12 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run benchmarks by name.
 
     Returns:
-        0, or 2 for a name that does not exist.
+        0, or 2 for a name or a setting that does not exist.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; none lists them")
     parser.add_argument("--write", action="store_true", help="append rows to bench/results/")
+    parser.add_argument(
+        "--recipe", action="append", metavar="NAME", help="for `seeds`; may be repeated"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="for `seeds`: how many")
     options = parser.parse_args(arguments)
+    given = {"recipes": options.recipe, "seeds": options.seeds}
+    settings = {key: value for key, value in given.items() if value is not None}
     known = discover()
     if not options.names:
         print("benchmarks: " + " ".join(known))
@@ -52,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print("  ".join(f"{key}={value}" for key, value in facts().items()))
     for name in options.names:
-        measured = list(rows(name))
+        try:
+            measured = list(rows(name, **settings))
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
         print(table([{k: v for k, v in row.items() if k not in facts()} for row in measured]))
         if options.write:
             RESULTS.mkdir(exist_ok=True)

@@ -352,8 +352,10 @@ def _attention(
         visible = seen.copy()
         visible[:, encoding["sinks"] :] &= _levels(derived) == level
         score[~visible] = -np.inf
-        weight = np.exp(score - score.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
+        top = score.max(axis=1, keepdims=True)
+        blind = np.isneginf(top)  # a head that sees nothing gives 0
+        weight = np.exp(score - np.where(blind, 0, top))
+        weight /= np.where(blind, 1, weight.sum(axis=1, keepdims=True))
         mixed[:, h] = np.einsum("nw,nwd->nd", weight, v[:, h][tokens])
     return mixed.reshape(len(query), -1)
 

@@ -27,6 +27,8 @@ def _derived(rows: Iterable[Row], slots: list[Slot], control: int) -> Derived:
     for slot in set(slots):
         at = [2 + k for k, other in enumerate(slots) if other == slot]
         table[:, at] = np.sort(table[:, at], axis=1)
+    order = sorted(range(len(slots)), key=slots.__getitem__)  # as a certificate's hash has them
+    slots, table = [slots[k] for k in order], table[:, [0, 1, *(2 + k for k in order)]]
     table = np.unique(table, axis=0)
     levels, differences = (np.array(part, np.int64) for part in zip(*slots, strict=True))
     return Derived(
@@ -50,6 +52,12 @@ def _require(
 
 def _answer(**form: int) -> Json:
     return {"answer": form}
+
+
+def _digit(segment: str, *rows: str, before: int = 0, side: str = "right") -> Json:
+    """A level on which rows (the answer if none is named) look up one digit of a segment."""
+    key = {"offset": before, side: 1} if before else {side: 1}
+    return {"key": {segment: key}, "query": {row: {"left": 1} for row in rows or ("answer",)}}
 
 
 def _may_follow(before: int, digit: int, first: bool) -> bool:
@@ -88,8 +96,7 @@ def derive_parity(task: Json, coupling: Json, windows: list[list[int]]) -> Deriv
 
 def derive_increment(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """One more: carry 1 into the units."""
-    level = {"key": {"a": {"right": 1}}, "query": _answer(left=1)}
-    _require(coupling, windows, [level], [[1, 0]])
+    _require(coupling, windows, [_digit("a"), _digit("a", before=1)], [[0, 0]] * 2)
     base, rows = task["base"], []
     for digit in range(base):
         rows.append((base + EQUALS, (digit + 1) % base, ABSENT, digit))
@@ -101,7 +108,7 @@ def derive_increment(task: Json, coupling: Json, windows: list[list[int]]) -> De
             if before or carry:
                 rows.append((written, 1 if after else base + EOS, before, ABSENT))
     rows.append((1, base + EOS, ABSENT, ABSENT))  # after the digit that the last carry made
-    return _derived(rows, [(0, -1), (0, 0)], base)
+    return _derived(rows, [(1, 0), (0, 0)], base)
 
 
 def _comparisons(base: int, ends: dict[int, int]) -> Iterator[tuple[int, int, int, int]]:
@@ -124,30 +131,25 @@ def _comparisons(base: int, ends: dict[int, int]) -> Iterator[tuple[int, int, in
 
 def derive_comparison(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Running comparison: the comparison before, from the query token, and both digits."""
-    key = {"a": {"right": 2}, "b": {"offset": 1, "right": 2}}
-    _require(coupling, windows, [{"key": key, "query": _answer(left=2)}], [[0, 1]])
+    _require(coupling, windows, [_digit("a"), _digit("b")], [[0, 0]] * 2)
     base = task["base"]
     eos, less, more = base + EOS, base + SYMBOL + 1, base + SYMBOL + 2
     rows = _comparisons(base, {-1: eos, 0: eos, 1: eos, -2: less, 2: more})
-    return _derived(rows, [(0, 0), (0, 1)], base)
+    return _derived(rows, [(0, 0), (1, 0)], base)
 
 
 def derive_subtraction(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Digits of a - b with the borrow, the sign, and the digits again or their complement."""
-    key = {"a": {"right": 2}, "b": {"offset": 1, "right": 2}}
-    levels = [
-        {"key": key, "query": {"difference": {"left": 2}, "sign": {"left": 2}}},
-        {"key": {"difference": {"left": 1}}, "query": _answer(left=1)},
-        {"key": {"sign": {}}, "query": _answer()},
-    ]
-    _require(coupling, windows, levels, [[2, 1], [1, 0], [0, 0]])
+    first, written = ("difference", "sign"), _digit("difference", side="left")
+    levels = [_digit(side, *first, before=k) for k in (0, 1) for side in "ab"]
+    levels += [written, _digit("difference", before=1, side="left")]
+    _require(coupling, windows, [*levels, {"key": {"sign": {}}, "query": _answer()}], [[0, 0]] * 7)
     base = task["base"]
     signs = {1: base + SYMBOL, 0: base + SYMBOL + 1}
     rows: list[Row] = [(*row, *[ABSENT] * 3) for row in _differences(base, signs)]
     for row in _absolutes(base, signs):
         rows.append((*row[:2], *[ABSENT] * 4, *row[2:]))
-    slots = [(0, -2), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (2, 0)]
-    return _derived(rows, slots, base)
+    return _derived(rows, [(level, 0) for level in (2, 3, 0, 1, 5, 4, 6)], base)
 
 
 def _differences(base: int, signs: dict[int, int]) -> Iterator[Row]:
@@ -196,11 +198,8 @@ def _absolutes(base: int, signs: dict[int, int]) -> Iterator[Row]:
 
 def derive_times_digit(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Digit by digit with every carry that can be."""
-    levels = [
-        {"key": {"a": {"right": 1}}, "query": _answer(left=1)},
-        {"key": {"b": {}}, "query": _answer()},
-    ]
-    _require(coupling, windows, levels, [[1, 0], [0, 0]])
+    levels = [_digit("a"), _digit("a", before=1), {"key": {"b": {}}, "query": _answer()}]
+    _require(coupling, windows, levels, [[0, 0]] * 3)
     base, rows = task["base"], []
     for factor in range(base):
         carries = {0}
@@ -217,7 +216,7 @@ def derive_times_digit(task: Json, coupling: Json, windows: list[list[int]]) -> 
                     rows.append((written, after or base + EOS, before, ABSENT, factor))
                 if before and after:
                     rows.append((after, base + EOS, ABSENT, ABSENT, factor))
-    return _derived(rows, [(0, -1), (0, 0), (1, 0)], base)
+    return _derived(rows, [(1, 0), (0, 0), (2, 0)], base)
 
 
 def derive_modular(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:

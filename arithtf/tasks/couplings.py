@@ -130,6 +130,55 @@ def paired_columns(task: Task) -> Coupling:
     return Coupling("paired_columns", levels)
 
 
+def lookups(task: Task) -> Coupling:
+    """A level for each token that a query needs, on which it sees that token and no other.
+
+    Windows are (0, 0) throughout, so a head has nothing to choose between and all that is left to
+    learn is what to write. "before" is the column below the one to be written.
+
+    Args:
+        task: increment, times-digit, comparison or subtraction.
+
+    Raises:
+        ValueError: another task.
+    """
+    if task.name not in _LOOKUPS:
+        raise ValueError(f"expected one of the tasks {', '.join(_LOOKUPS)}, got {task.name}")
+    return Coupling("lookups", _LOOKUPS[task.name])
+
+
+def _lookup(segment: str, *asking: str, before: int = 0, side: str | None = "right") -> Level:
+    """The token of `segment` in the column to be written, or `before` it; its only one if no side.
+
+    Args:
+        segment: what is seen.
+        asking: rows whose queries see it.
+        before: columns below.
+        side: from which columns are counted in the segment.
+    """
+    key = Place() if side is None else Place(**{"offset": before, side: 1})
+    query = Place() if side is None else Place(left=1)
+    name = f"{segment} before" if before else segment
+    return Level(name=name, key={segment: key}, query=dict.fromkeys(asking or ("answer",), query))
+
+
+_FIRST = ("difference", "sign")  # the first row of a difference
+_LOOKUPS: dict[str, tuple[Level, ...]] = {
+    "increment": (_lookup("a"), _lookup("a", before=1)),
+    "times-digit": (_lookup("a"), _lookup("a", before=1), _lookup("b", side=None)),
+    "comparison": (_lookup("a"), _lookup("b")),
+    "subtraction": (
+        _lookup("a", *_FIRST),
+        _lookup("b", *_FIRST),
+        _lookup("a", *_FIRST, before=1),
+        _lookup("b", *_FIRST, before=1),
+        _lookup("difference", side="left"),
+        _lookup("difference", before=1, side="left"),
+        _lookup("sign", side=None),
+    ),
+}
+
+
 def digit_columns(task: Task) -> Coupling:
     """One number's columns: significance j has id j; a second operand of one digit is always seen.
 
