@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from arithtf.evaluate import evaluate
@@ -17,7 +17,7 @@ from bench.registry import Row, benchmark
 
 SEEDS = 8
 COUNT = 200
-FACTORS = (0.5, 1, 2, 5, 10)
+FACTORS = (1, 2, 5, 10)
 """Lengths that are measured, as multiples of the longest that was trained."""
 
 
@@ -41,19 +41,20 @@ def lengths_of(name: str) -> list[int]:
     return sorted({max(1, int(factor * get_recipe(name).lengths[1])) for factor in FACTORS})
 
 
-def study(name: str) -> Iterator[Row]:
+def study(name: str, seeds: int = SEEDS) -> Iterator[Row]:
     """A row for each ablation of a recipe, all seeds in it: as many at a time as there are cores.
 
     Args:
         name: of the recipe.
+        seeds: how many.
     """
     cases = [(name, without, seed) for without in ablations(get_recipe(name)) for seed in
-             range(SEEDS)]  # fmt: skip
+             range(seeds)]  # fmt: skip
     # Each training has one thread. Processes begin afresh: torch's threads survive no fork.
     with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
         found = pool.imap(measure, cases)
         for without in dict.fromkeys(case[1] for case in cases):
-            yield row_of(name, without, [next(found) for _ in range(SEEDS)])
+            yield row_of(name, without, [next(found) for _ in range(seeds)])
 
 
 def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], float]]) -> Row:
@@ -69,14 +70,8 @@ def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], floa
     return {**row, "training_s": statistics.median(seconds)}
 
 
-def _register(name: str, title: str) -> None:
-    @benchmark(title)
-    def rows() -> Iterator[Row]:
-        yield from study(name)
-
-    rows.__doc__ = f"Ablations of the recipe {name!r}, {SEEDS} seeds each."
-
-
-_register("addition", "ablation")
-for _name in ("parity", "subtraction", "times-digit"):
-    _register(_name, f"ablation-{_name}")
+@benchmark("ablation")
+def ablation(recipes: Sequence[str] = ("addition",), seeds: int = SEEDS) -> Iterator[Row]:
+    """Ablations of recipes, addition if none is named."""
+    for name in recipes:
+        yield from study(name, seeds)

@@ -43,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; none lists them")
     parser.add_argument("--write", action="store_true", help="append rows to bench/results/")
     parser.add_argument(
-        "--recipe", action="append", metavar="NAME", help="for `seeds`; may be repeated"
+        "--recipe",
+        action="append",
+        metavar="NAME",
+        help="of `seeds`, `ablation`; may be repeated",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="for `seeds`: how many")
+    parser.add_argument("--seeds", type=int, metavar="N", help="of `seeds`, `ablation`: how many")
     options = parser.parse_args(arguments)
     given = {"recipes": options.recipe, "seeds": options.seeds}
     settings = {key: value for key, value in given.items() if value is not None}

@@ -17,12 +17,15 @@ WIDE = 16
 
 
 def without_window(recipe: Recipe) -> Recipe | None:
-    """Every query sees every token; heads keep their levels and a bias for each id difference."""
+    """Every query sees every token; heads keep their levels and have a bias for each id difference.
+
+    The bias is there even if the recipe has none: without window and bias ids would be nowhere.
+    """
     encoding = recipe.model.encoding
     if not any(encoding.windows):
         return None
-    wide = max(encoding.reach, WIDE)
-    return _encoded(recipe, replace(encoding, windows=(None,) * len(encoding.windows), reach=wide))
+    every = (None,) * len(encoding.windows)
+    return _encoded(recipe, _biased(replace(encoding, windows=every), WIDE))
 
 
 def without_coupling(recipe: Recipe) -> Recipe | None:
@@ -33,9 +36,8 @@ def without_coupling(recipe: Recipe) -> Recipe | None:
     """
     shapes = np.array(recipe.task.shapes(recipe.lengths[1]), np.int64)
     longest = int(recipe.task.columns(shapes).max())
-    encoding = replace(
-        recipe.model.encoding, windows=((longest, longest),), reach=longest, head_levels=None
-    )
+    encoding = replace(recipe.model.encoding, windows=((longest, longest),), head_levels=None)
+    encoding = _biased(encoding, longest)
     model = replace(recipe.model, levels=1, encoding=encoding)
     return replace(recipe, coupling=couplings.index(recipe.task), model=model)
 
@@ -73,6 +75,12 @@ def without_natural_format(recipe: Recipe) -> Recipe | None:
     if not isinstance(task, Addition) or task.format != "natural":
         return None
     return replace(recipe, task=replace(task, format="padded"))
+
+
+def _biased(encoding: Encoding, reach: int) -> Encoding:
+    """With a bias for each id difference, if ids do not act otherwise, up to `reach` at least."""
+    mechanism = "table" if encoding.mechanism == "none" else encoding.mechanism
+    return replace(encoding, mechanism=mechanism, reach=max(encoding.reach, reach))
 
 
 def _encoded(recipe: Recipe, encoding: Encoding) -> Recipe:
