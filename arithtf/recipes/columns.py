@@ -21,6 +21,7 @@ from arithtf.tasks import (
     Increment,
     ModularAddition,
     Parity,
+    PlainResidueAddition,
     ResidueAddition,
     Reverse,
     Subtraction,
@@ -32,6 +33,7 @@ from arithtf.tasks import (
 Window = tuple[int, int]
 SMALL = {"width": 32, "hidden": 64}
 WEIGHT_DECAY = 0.3
+RESIDUE: dict[str, Any] = {"sizes": {"hidden": 512}, "batch": 128, "steps": 1500}
 
 
 def _recipe(
@@ -122,8 +124,17 @@ def residue_addition(modulus: int = 101) -> Recipe:
     """Addition modulo any number, by the residue so far and the digits of one column."""
     task = ResidueAddition(modulus)
     name = task.name if modulus == 101 else f"{task.name}-{modulus}"
-    coupling, sizes = couplings.from_left(task), {"hidden": 512}
-    return _windowed(task, coupling, ((0, 0),), sizes, name=name, batch=128, steps=1500)
+    return _windowed(task, couplings.from_left(task), ((0, 0),), name=name, **RESIDUE)
+
+
+def plain_residue_addition() -> Recipe:
+    """The same modulo 101 without the running residue, to compare: it cannot generalise.
+
+    Model, data and steps are those of `residue_addition`; the window shows the one query all digits
+    of the lengths trained on. The conflict check names two longer problems that clash.
+    """
+    task = PlainResidueAddition()
+    return _windowed(task, couplings.from_left(task), ((0, 5),), **RESIDUE)
 
 
 def copy() -> Recipe:
@@ -153,6 +164,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "residue-addition": residue_addition,
     "residue-addition-51": lambda: residue_addition(51),
     "residue-addition-151": lambda: residue_addition(151),
+    "plain-residue-addition": plain_residue_addition,
     "copy": copy,
     "reverse": reverse,
     "parity": parity,

@@ -6,8 +6,9 @@ from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
 from arithtf.tasks.multiplication import MULTIPLICATION_KINDS, Multiplication
-from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
+from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
+from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
 from arithtf.tasks.show import show
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
@@ -31,6 +32,7 @@ __all__ = [
     "Operands",
     "Parity",
     "Place",
+    "PlainResidueAddition",
     "ResidueAddition",
     "Reverse",
     "Split",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.addition import KINDS
@@ -16,7 +15,7 @@ from arithtf.tasks.column_task import ColumnTask, operand_pair
 from arithtf.tasks.vocabulary import Vocabulary
 
 
-def _sum_of_two(line: str, modulus: int, base: int) -> tuple[Bytes, ...]:
+def modular_sum(line: str, modulus: int, base: int) -> tuple[Bytes, ...]:
     """The operands of "(12+34)%101", or of "12+34" alone.
 
     Raises:
@@ -245,79 +244,4 @@ class ModularAddition(_NumberTask):
         Raises:
             ValueError: another modulus than the task's, or what is wrong with the line.
         """
-        return _sum_of_two(line, self.modulus, self.base)
-
-
-@dataclass(frozen=True)
-class ResidueAddition(ColumnTask):
-    """(a + b) modulo any p, with a written-out running residue.
-
-    An instance is BOS, a, "+", b, "=", answer, with both operands zero-padded to the longer one.
-    The answer is a token for each column from the left: the residue of the sum of the digits so
-    far (Horner's rule, r <- base r + a + b mod p). The last one is the result. A residue is one
-    token, whatever its size.
-
-    Args:
-        modulus: 2..240.
-        base: number base, 2..128.
-
-    Raises:
-        ValueError: a modulus out of range.
-    """
-
-    modulus: int = 101
-    base: int = 10
-
-    name: ClassVar[str] = "residue-addition"
-    arity: ClassVar[int] = 2
-    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
-    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
-    kinds: ClassVar[tuple[str, ...]] = KINDS
-    example: ClassVar[str] = "(12+34)%101"
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.modulus <= 240:
-            raise ValueError(f"expected a modulus in 2..240, got {self.modulus}")
-        Vocabulary(self.base, ("+",), self.modulus)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Digits and residues, PAD, BOS, EOS, "=", "+"."""
-        return Vocabulary(self.base, ("+",), self.modulus)
-
-    def rule(self) -> Rule:
-        """One row: the running residue."""
-        words, base, modulus = self.vocabulary, self.base, self.modulus
-
-        def step(state: int, column: tuple[int, ...]) -> tuple[int, int]:
-            after = (base * state + sum(column)) % modulus
-            return after, after
-
-        row = Pass(row="answer", start=lambda _: 0, step=step, finish=lambda _: (words.eos,))
-        return Rule(
-            base=base, control=words.pad, numbers=2, separators=(words.id("+"),), padded=True,
-            from_left=True, symmetric=True, passes=(row,),
-        )  # fmt: skip
-
-    def parse(self, line: str) -> tuple[Bytes, ...]:
-        """A sum like "(12+34)%101", or "12+34" -> operands' digits, most significant first.
-
-        Raises:
-            ValueError: another modulus than the task's, or what is wrong with the line.
-        """
-        return _sum_of_two(line, self.modulus, self.base)
-
-    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
-        """All tokens but the last are work."""
-        return answer_tokens.size - 1
-
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> the last residue as a decimal number.
-
-        Raises:
-            ValueError: a token that is not a residue.
-        """
-        tokens = self.written(answer_tokens)
-        if tokens.min() < 0 or tokens.max() >= self.modulus:
-            raise ValueError(f"the running residue has a token that is not below {self.modulus}")
-        return str(int(tokens[-1]))
+        return modular_sum(line, self.modulus, self.base)

@@ -8,7 +8,8 @@ from typing import Any
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
 from arithtf.tasks.multiplication import Multiplication
-from arithtf.tasks.numbers import Increment, ModularAddition, ResidueAddition, TimesDigit
+from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
+from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
 
@@ -16,7 +17,7 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (
         Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition,
-        Copy, Reverse, Parity, Multiplication,
+        PlainResidueAddition, Copy, Reverse, Parity, Multiplication,
     )
 }  # fmt: skip
 

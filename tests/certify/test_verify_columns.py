@@ -1,21 +1,30 @@
 """The second path of column tasks: contexts written down by hand are those that problems have."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
-from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_certificate
+from arithtf.certify import (
+    CannotCertify,
+    certify,
+    check_task,
+    contexts_hash,
+    enumerate_contexts,
+    verify_certificate,
+)
 from arithtf.certify.rounding import context_bounds
 from arithtf.certify.verify import DERIVATIONS, _evaluate, hash_contexts
 from arithtf.certify.verify_addition import NotDerivable
 from arithtf.model import Transformer
-from arithtf.recipes.columns import RECIPES
+from arithtf.recipes.columns import RECIPES as ALL
 from arithtf.tasks import (
     Comparison,
     Increment,
     ModularAddition,
     Parity,
+    PlainResidueAddition,
     ResidueAddition,
     Subtraction,
     TimesDigit,
@@ -23,6 +32,8 @@ from arithtf.tasks import (
 )
 from arithtf.train import train
 
+PLAIN = "plain-residue-addition"  # which no window is wide enough for
+RECIPES = {name: make for name, make in ALL.items() if name != PLAIN}
 OTHER = {
     "subtraction": [Subtraction(2), Subtraction(5)],
     "comparison": [Comparison(2), Comparison(16)],
@@ -90,6 +101,23 @@ def test_margins_of_the_second_path(name):
     margins, rounded = _evaluate(recipe.model.to_dict(), weights, derived)
     np.testing.assert_allclose(np.sort(margins), np.sort(exact.margin.numpy()), atol=1e-9)
     np.testing.assert_allclose(rounded, margins, atol=1e-3)
+
+
+@pytest.mark.parametrize("windows", [((0, 0),), ((0, 5),), ((3, 40),)])
+@pytest.mark.parametrize("modulus", [2, 51, 101])
+def test_the_plain_form_clashes_whatever_the_window(windows, modulus):
+    """Two problems of one digit more than is seen, of which one residue is right for neither."""
+    task = PlainResidueAddition(modulus)
+    with pytest.raises(CannotCertify, match="same local context but need different") as refused:
+        check_task(task, couplings.from_left(task), windows)
+    sums = re.findall(r"(\d+)\+(\d+)=(\d+)", str(refused.value))
+    if windows[0][1] < 10:  # longer problems are abbreviated
+        assert len(sums) == 2
+        assert len({result for _, _, result in sums}) == 2
+        assert all((int(a) + int(b)) % modulus == int(result) for a, b, result in sums)
+        assert all(len(a) == windows[0][1] + 2 for a, _, _ in sums)
+    with pytest.raises(CannotCertify, match="infinite window"):
+        check_task(task, couplings.from_left(task), (None,))
 
 
 def test_a_trained_run_is_certified_and_verified(tmp_path):

@@ -18,6 +18,7 @@ from arithtf.tasks import (
     Operands,
     Parity,
     Place,
+    PlainResidueAddition,
     ResidueAddition,
     Reverse,
     Subtraction,
@@ -31,7 +32,8 @@ TASKS = [
     Increment(2), TimesDigit(), TimesDigit(5), ModularAddition(10), ModularAddition(1000),
     ModularAddition(50), ModularAddition(2), ModularAddition(8, 2), ModularAddition(9, 3),
     ResidueAddition(51), ResidueAddition(101), ResidueAddition(151), ResidueAddition(7, 2),
-    Copy(), Copy(3), Reverse(), Parity(), Parity(10),
+    PlainResidueAddition(51), PlainResidueAddition(7, 2), Copy(), Copy(3), Reverse(), Parity(),
+    Parity(10),
 ]  # fmt: skip
 STRINGS = (Copy, Reverse, Parity)
 
@@ -89,6 +91,8 @@ def rows_of(task, operands):
         total = sum(numbers) % task.modulus
         count = len(low_first(task.modulus - 1, base))
         answer = digits(total, max(min(n, count), len(low_first(total, base))))
+    elif isinstance(task, PlainResidueAddition):
+        answer = [sum(numbers) % task.modulus]
     elif isinstance(task, ResidueAddition):
         a, b = numbers
         answer = [(a // base**k + b // base**k) % task.modulus for k in reversed(range(n))]
