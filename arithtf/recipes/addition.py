@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
@@ -37,6 +38,25 @@ def addition_padded() -> Recipe:
     return build("addition-padded", task, couplings.operand_columns(task), encoding)
 
 
+def addition_in_base(base: int) -> Recipe:
+    """Addition in another base: the same coupling and window, more contexts in larger bases.
+
+    Args:
+        base: 2..128.
+    """
+    task = Addition(base=base)
+    coupling = couplings.operand_columns(task)
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size,
+        hidden=512 if base > 10 else 256,
+        encoding=Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1),
+    )
+    return Recipe(
+        name=f"addition-base-{base}", task=task, coupling=coupling, model=model,
+        batch=128 if base > 10 else 64, steps=1500 if base > 10 else 500, weight_decay=0.3,
+    )  # fmt: skip
+
+
 def addition_symmetric() -> Recipe:
     """Addition with the symmetric window |difference| <= 1: the next column is seen as well."""
     task = Addition()
@@ -48,4 +68,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "addition": addition,
     "addition-padded": addition_padded,
     "addition-symmetric": addition_symmetric,
+    **{f"addition-base-{base}": partial(addition_in_base, base) for base in (2, 3, 16)},
 }

@@ -9,6 +9,7 @@ weights small, which divides the rounding bounds by ten to a hundred and costs n
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from arithtf.encodings import Encoding
@@ -162,8 +163,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "times-digit": times_digit,
     "modular-addition": modular_addition,
     "residue-addition": residue_addition,
-    "residue-addition-51": lambda: residue_addition(51),
-    "residue-addition-151": lambda: residue_addition(151),
+    "residue-addition-51": partial(residue_addition, 51),
+    "residue-addition-151": partial(residue_addition, 151),
     "plain-residue-addition": plain_residue_addition,
     "copy": copy,
     "reverse": reverse,

@@ -1,0 +1,73 @@
+"""How often training shows a model each local context that can occur.
+
+A context that training never shows is right only if the model generalises to it, and one that is
+shown rarely is learnt late. So before steps or sizes are raised, this tells whether the lengths
+trained on and the way problems are drawn are to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arithtf.certify.contexts import ContextSet, collect
+from arithtf.certify.provable import check_task
+from arithtf.recipes import Recipe
+from arithtf.tasks import IGNORE, Batch
+from arithtf.tasks.columns import finite_windows
+
+
+class Exposure(NamedTuple):
+    """What a training run is shown.
+
+    Args:
+        contexts: every context that can occur, at any length.
+        shown: int64 [N], how often training shows each.
+        queries: predictions trained on, the sum of `shown`.
+    """
+
+    contexts: ContextSet
+    shown: NDArray[np.int64]
+    queries: int
+
+
+def exposure(recipe: Recipe) -> Exposure:
+    """Count the contexts in all batches of a training run; nothing is trained.
+
+    Args:
+        recipe: the run; a task whose contexts can be enumerated.
+
+    Raises:
+        CannotCertify: they cannot be.
+    """
+    task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
+    contexts = check_task(task, coupling, encoding.windows, sinks=encoding.sinks).contexts
+    queries = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal queries
+        for step in range(1, recipe.steps + 1):
+            batch = task.batch(
+                coupling, seed=recipe.seed, split="train", step=step, lengths=recipe.lengths,
+                size=recipe.batch,
+            )  # fmt: skip
+            queries += int((batch.targets != IGNORE).sum())
+            yield batch
+
+    windows = finite_windows(encoding.windows, coupling.levels)
+    met = ContextSet(**collect(batches(), windows, encoding.sinks).contexts())
+    count = dict(zip(_names(met), met.count.tolist(), strict=True))
+    shown = np.array([count.get(name, 0) for name in _names(contexts)], np.int64)
+    return Exposure(contexts, shown, queries)
+
+
+def _names(contexts: ContextSet) -> Iterator[bytes]:
+    """Each context as bytes, equal for equal contexts."""
+    head = contexts.query_token.tobytes()
+    entries = np.stack([contexts.level, contexts.difference, contexts.token], 1).astype(np.int32)
+    ends = contexts.offsets.tolist()
+    for i in range(len(contexts.target)):
+        yield head[i : i + 1] + entries[ends[i] : ends[i + 1]].tobytes()
