@@ -90,7 +90,7 @@ def stress_shown(
     *,
     max_tokens: int = MAX_TOKENS,
 ) -> list[Row]:
-    """Run suites with a line as each of their sizes begins, and record them.
+    """Run suites with a line as each of their sizes begins, and record every row at once.
 
     Args:
         model, recipe, run: of a run directory.
@@ -101,12 +101,17 @@ def stress_shown(
         The rows of all suites.
     """
     announce = _announcer()
+
+    def note(row: Row) -> None:
+        # At once: a model may not be able to take the next length, or the user to wait for it.
+        record(run, [row])
+        announce(row)
+
     rows: list[Row] = []
     for suite, max_digits in suites:
         rows += stress_model(
-            model, recipe, suite, max_digits=max_digits, max_tokens=max_tokens, progress=announce
+            model, recipe, suite, max_digits=max_digits, max_tokens=max_tokens, progress=note
         )
-    record(run, rows)
     return rows
 
 

@@ -283,3 +283,20 @@ def test_defects_are_not_hidden(arithtf, raw_run, monkeypatch):
     monkeypatch.setattr("arithtf.commands.evidence.evaluate_model", defect)
     with pytest.raises(AssertionError, match="a defect"):
         arithtf("evaluate", raw_run)
+
+
+def test_stress_records_what_it_has_before_it_fails(arithtf, raw_run, tmp_path, monkeypatch):
+    from arithtf.evaluate import suites
+
+    def unable(*_):
+        raise ValueError("the model cannot take the length")
+        yield
+
+    run = tmp_path / "run"
+    shutil.copytree(raw_run, run)
+    monkeypatch.setitem(suites._RUN, "grid", unable)
+    ended = no_traceback(arithtf("stress", run, "--max-digits", 10))
+    assert ended.code == 2
+    assert "cannot take the length" in ended.err
+    recorded = {json.loads(line)["suite"] for line in (run / "eval.jsonl").read_text().splitlines()}
+    assert recorded == {"carry", "adversarial", "ladder"}
