@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
@@ -57,6 +56,21 @@ def addition_in_base(base: int) -> Recipe:
     )  # fmt: skip
 
 
+def addition_base_2() -> Recipe:
+    """Addition of binary numbers."""
+    return addition_in_base(2)
+
+
+def addition_base_3() -> Recipe:
+    """Addition of ternary numbers."""
+    return addition_in_base(3)
+
+
+def addition_base_16() -> Recipe:
+    """Addition of hexadecimal numbers."""
+    return addition_in_base(16)
+
+
 def addition_symmetric() -> Recipe:
     """Addition with the symmetric window |difference| <= 1: the next column is seen as well."""
     task = Addition()
@@ -68,5 +82,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "addition": addition,
     "addition-padded": addition_padded,
     "addition-symmetric": addition_symmetric,
-    **{f"addition-base-{base}": partial(addition_in_base, base) for base in (2, 3, 16)},
+    "addition-base-2": addition_base_2,
+    "addition-base-3": addition_base_3,
+    "addition-base-16": addition_base_16,
 }

@@ -9,7 +9,6 @@ weights small, which divides the rounding bounds by ten to a hundred and costs n
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from arithtf.encodings import Encoding
@@ -128,6 +127,16 @@ def residue_addition(modulus: int = 101) -> Recipe:
     return _windowed(task, couplings.from_left(task), ((0, 0),), name=name, **RESIDUE)
 
 
+def residue_addition_51() -> Recipe:
+    """Addition modulo 51 = 3 * 17, by the running residue."""
+    return residue_addition(51)
+
+
+def residue_addition_151() -> Recipe:
+    """Addition modulo 151, by the running residue."""
+    return residue_addition(151)
+
+
 def plain_residue_addition() -> Recipe:
     """The same modulo 101 without the running residue, to compare: it cannot generalise.
 
@@ -163,8 +172,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "times-digit": times_digit,
     "modular-addition": modular_addition,
     "residue-addition": residue_addition,
-    "residue-addition-51": partial(residue_addition, 51),
-    "residue-addition-151": partial(residue_addition, 151),
+    "residue-addition-51": residue_addition_51,
+    "residue-addition-151": residue_addition_151,
     "plain-residue-addition": plain_residue_addition,
     "copy": copy,
     "reverse": reverse,
