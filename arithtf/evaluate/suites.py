@@ -40,7 +40,7 @@ MAX_TOKENS = 1 << 22
 SHARE = 1 << 20
 """Columns for all adversarial problems of one shape; one problem may have more."""
 
-LADDER = ("nines", "random", "complement", "borrow", "one long operand")
+LADDER = ("nines", "random", "complements", "borrows", "one long operand")
 """Kinds of the ladder, where the shape has them."""
 
 FEW = 4

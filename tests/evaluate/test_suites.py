@@ -116,6 +116,8 @@ def test_a_trained_model_passes_everything(trained):
     assert {(row["suite"], row["left"], row["right"]) for row in ladder} == {
         ("ladder", 10, 10), ("ladder", 10, 1), ("ladder", 1, 10),
     }  # fmt: skip
+    kinds = {row["kind"] for row in ladder if (row["left"], row["right"]) == (10, 10)}
+    assert kinds == {"nines", "random", "complements", "borrows"}
 
 
 @pytest.mark.parametrize("name", ["damaged", "broken", "random"])
