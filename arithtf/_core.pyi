@@ -228,3 +228,33 @@ def windowed_attention(
 def exp_nonpositive(values: _Floats) -> _Floats: ...
 def attention_builds() -> list[str]: ...
 def use_attention_build(name: str) -> None: ...
+
+# The search for couplings
+
+_Sums = npt.NDArray[np.uint64]
+
+def token_code(token: int) -> int: ...
+def sights(
+    tokens: _Bytes,
+    query_places: _Ints,
+    key_places: _Ints,
+    targets: _Bytes,
+    relations: _Longs,
+    low: int,
+    high: int,
+    threads: int,
+) -> tuple[_Sums, _Ints]: ...
+def score_candidates(
+    sights: _Sums,
+    start: _Sums,
+    targets: _Bytes,
+    symbols: int,
+    offsets: _Longs,
+    rows: _Longs,
+    factors: _Sums,
+    *,
+    alpha: float,
+    most_bits: float,
+    most_conflicts: int,
+    threads: int,
+) -> tuple[_Longs, _Longs, npt.NDArray[np.float64], npt.NDArray[np.bool_]]: ...

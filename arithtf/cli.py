@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
         _add_demo, _add_train, _add_evaluate, _add_stress, _add_certify, _add_verify,
-        _add_solve, _add_data, _add_report, _add_table, _add_doctor,
+        _add_solve, _add_discover, _add_data, _add_report, _add_table, _add_doctor,
     ):  # fmt: skip
         add(commands)
     return top
@@ -261,6 +261,26 @@ def _add_solve(commands: Commands) -> None:
         command.add_argument(
             name, type=_or_pipe(kind), default="-", metavar="FILE", help=f"{what}; - for a pipe (-)"
         )
+
+
+def _add_discover(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "discover",
+        "arithtf.commands.discover:discover",
+        "find a task's coupling from examples alone, train with it, certify; Ctrl-C keeps the best",
+        "arithtf discover addition\n"
+        "arithtf discover subtraction --no-train\n"
+        "arithtf discover copy --seed 3 --out runs/found",
+    )
+    command.add_argument("task", metavar="TASK", help="a task's name, like addition")
+    command.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="of examples, weights and data (0)"
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="directory (runs/discover-TASK)")
+    command.add_argument(
+        "--no-train", action="store_true", help="stop at the coupling, written to discovery.json"
+    )
 
 
 def _add_data(commands: Commands) -> None:

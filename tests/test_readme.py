@@ -14,7 +14,9 @@ from arithtf.runs import load_model, write_json
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-VERBS = "demo|train|evaluate|stress|certify|verify-certificate|solve|data|report|table|doctor"
+VERBS = (
+    "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|table|doctor"
+)
 COMMANDS = sorted(
     {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", README)}
 )

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m) {
   bind_multiplication(m);
   bind_contexts(m);
   bind_attention(m);
+  bind_search(m);
 }

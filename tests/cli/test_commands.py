@@ -9,8 +9,8 @@ from arithtf import __version__
 from arithtf.cli import parser
 
 COMMANDS = (
-    "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "data",
-    "report", "table", "doctor",
+    "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "discover",
+    "data", "report", "table", "doctor",
 )  # fmt: skip
 
 

@@ -1,0 +1,133 @@
+"""`arithtf discover`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from arithtf.certify import certify as certify_model
+from arithtf.commands.console import count, misuse, say, seconds, table, warn
+from arithtf.commands.evidence import certificate_text
+from arithtf.commands.training import train_shown
+from arithtf.discover import (
+    FILE,
+    Discoverer,
+    Discovery,
+    read_discovery,
+    recipe_of,
+    save_discovery,
+)
+from arithtf.discover.growth import Report
+from arithtf.recipes import Recipe
+from arithtf.tasks import TASKS, Coupling, Place, Task
+
+INTERRUPTED = 130
+
+
+def discover(arguments: argparse.Namespace) -> int:
+    """Search, then train and certify; exit code 0 if certified, or found with --no-train."""
+    if arguments.task not in TASKS:
+        misuse(f"no task is named {arguments.task!r}; there are: {', '.join(TASKS)}")
+    task, seed = TASKS[arguments.task](), arguments.seed
+    out = arguments.out or Path("runs") / f"discover-{task.name}"
+    known = read_discovery(out / FILE, task, seed)
+    if known is None:
+        discovery = _search(task, seed, out / FILE)
+        if discovery is None:
+            return INTERRUPTED
+        known = discovery.coupling, discovery.windows
+    else:
+        say(f"the coupling was found before and is taken from {out / FILE}")
+    show_coupling(*known)
+    if arguments.no_train:
+        return 0
+    return _prove(recipe_of(task, *known, seed=seed), out)
+
+
+def _search(task: Task, seed: int, path: Path) -> Discovery | None:
+    """The finished search, written to `path`; None after Ctrl-C, with the best so far there."""
+    discoverer: Discoverer | None = None
+    try:
+        discoverer = Discoverer(task, seed=seed, report=_reporter())
+        discovery = discoverer.run()
+    except KeyboardInterrupt:
+        _keep_best(discoverer, task, seed, path)
+        return None
+    save_discovery(path, discovery, task, seed)
+    found, (searched, enumerated) = discovery.found, discovery.seconds
+    say(
+        f"found in {seconds(searched)}: {count(discovery.tried)} tables tried of about "
+        f"10^{discovery.log_space:.0f} with as many levels, {len(discovery.passed_over)} passed "
+        "over because their contexts cannot be enumerated or clash"
+    )
+    say(
+        f"on the examples: {count(found.contexts)} contexts, no conflict; longer problems add "
+        f"{count(found.new_longer)}, as many further short ones {count(found.new_short)}"
+    )
+    say(
+        f"at every length: {count(discovery.contexts or 0)} contexts, no conflict, enumerated in "
+        f"{seconds(enumerated)}; written to {path}"
+    )
+    return discovery
+
+
+def _keep_best(discoverer: Discoverer | None, task: Task, seed: int, path: Path) -> None:
+    best = discoverer.best() if discoverer else None
+    if best is None:
+        warn("arithtf discover: interrupted before any table was tried")
+        return
+    save_discovery(path, best, task, seed)
+    show_coupling(best.coupling, best.windows)
+    warn(
+        f"arithtf discover: interrupted; the best so far, with {count(best.found.conflicts)} "
+        f"conflicts in {count(best.found.contexts)} contexts of the examples, is in {path}"
+    )
+
+
+def show_coupling(coupling: Coupling, windows: tuple[tuple[int, int], ...]) -> None:
+    """A coupling as a table, a line for each level."""
+    rows = [
+        (
+            level.name,
+            ", ".join(f"{name}: {form_text(place)}" for name, place in level.key.items()),
+            ", ".join(f"{name}: {form_text(place)}" for name, place in level.query.items()),
+            f"{back} back, {ahead} ahead",
+        )
+        for level, (back, ahead) in zip(coupling.levels, windows, strict=True)
+    ]
+    table(("level", "tokens have ids", "tokens to come ask for", "window"), rows)
+
+
+def form_text(place: Place) -> str:
+    """An affine form as people write it: "2 right - 1"."""
+    text = ""
+    for name, factor in vars(place).items():
+        if factor and name != "offset":
+            size = "" if abs(factor) == 1 else f"{abs(factor)} "
+            text += (" - " if factor < 0 else " + ") + size + name
+    if place.offset or not text:
+        text += (" - " if place.offset < 0 else " + ") + str(abs(place.offset))
+    return text.removeprefix(" + ").strip()
+
+
+def _reporter() -> Report:
+    """A line for each part of the search when it is done."""
+    begun = time.perf_counter()
+
+    def report(what: str, done: int, total: int) -> None:
+        if done == total and total:
+            spent = seconds(time.perf_counter() - begun)
+            say(f"{what}: {count(total)} tables, {spent} since the start")
+
+    return report
+
+
+def _prove(recipe: Recipe, out: Path) -> int:
+    """Train and certify; a run that was cut off goes on."""
+    train_shown(recipe, out, resume=True)
+    certificate = certify_model(out)
+    certificate.save(out / "certificate.json")
+    say(certificate_text(certificate))
+    say(f"certificate: {out / 'certificate.json'}")
+    return 0 if certificate.certified else 1

@@ -1,0 +1,216 @@
+"""From a task to a coupling whose contexts are enumerated, and to a recipe that trains it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arithtf.certify import CannotCertify, check_task
+from arithtf.discover.growth import Report
+from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
+from arithtf.encodings import Encoding
+from arithtf.model import ModelConfig
+from arithtf.recipes import RECIPES, Recipe, get_recipe
+from arithtf.runs import RunError, read_json, write_json
+from arithtf.tasks import Coupling, Task
+
+FORMAT = 1
+FILE = "discovery.json"
+_SHOWN = 8  # couplings passed over that the file names
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search found.
+
+    Args:
+        coupling, windows: as a recipe takes them.
+        finished: False if the search was cut off; the coupling is then the best until there.
+        found: what the examples say of it.
+        contexts: all that occur at any length, by enumeration; None if that was not possible.
+        sights: different sights of each written segment's queries, and how many relations gave.
+        tried: candidates scored.
+        log_space: log10 of the number of tables of as many levels.
+        passed_over: couplings that were refused, and why.
+        seconds: from examples to coupling, and the enumeration after it.
+    """
+
+    coupling: Coupling
+    windows: Windows
+    finished: bool
+    found: Found
+    contexts: int | None
+    sights: Mapping[str, tuple[int, int]]
+    tried: int
+    log_space: float
+    passed_over: tuple[tuple[Coupling, Windows, str], ...]
+    seconds: tuple[float, float]
+
+    def to_dict(self, task: Task, seed: int) -> dict[str, Any]:
+        """JSON form without the seconds, so that the same search writes the same bytes."""
+        return {
+            "format": FORMAT,
+            "task": task.to_dict(),
+            "seed": seed,
+            "finished": self.finished,
+            "coupling": self.coupling.to_dict(),
+            "windows": [list(window) for window in self.windows],
+            "contexts": self.contexts,
+            "examples": {
+                "contexts": self.found.contexts,
+                "conflicts": self.found.conflicts,
+                "new_in_longer": self.found.new_longer,
+                "new_in_short": self.found.new_short,
+            },
+            "description_length": self.found.length,
+            "sights": {name: list(counts) for name, counts in self.sights.items()},
+            "tried": self.tried,
+            "log10_space": round(self.log_space, 2),
+            "passed_over": [
+                {"coupling": c.to_dict(), "windows": [list(x) for x in w], "why": why}
+                for c, w, why in self.passed_over[:_SHOWN]
+            ],
+        }
+
+
+class NothingFound(RunError):
+    """No coupling of the space is free of conflicts and enumerable."""
+
+
+class Discoverer:
+    """A search with the cover's judgement; `best` works at any moment, also after Ctrl-C.
+
+    Args:
+        task: the task.
+        seed: of the examples.
+        report: called while candidates are scored.
+    """
+
+    def __init__(
+        self, task: Task, *, seed: int = 0, report: Report = lambda what, done, total: None
+    ) -> None:
+        """Draw the examples."""
+        self._begun = time.perf_counter()
+        self._task = task
+        self._passed_over: list[tuple[Coupling, Windows, str]] = []
+        self._search = Search(*drawn(task, seed), refuse=self._refuse, report=report)
+
+    def run(self) -> Discovery:
+        """The best coupling that has no conflict at any length.
+
+        Raises:
+            NothingFound: there is none within the generations that are searched.
+        """
+        for found in self._search.results():
+            begun = time.perf_counter()
+            coupling, windows = self._search.coupling(found.tables)
+            try:
+                contexts = len(check_task(self._task, coupling, windows).contexts.target)
+            except CannotCertify as error:
+                self._passed_over.append((coupling, windows, str(error)))
+                continue
+            return self._discovery(found, contexts, time.perf_counter() - begun)
+        raise NothingFound(
+            f"no coupling for {self._task.name} was found in {GENERATIONS} generations: "
+            f"{self._search.tried:,} tables tried, {len(self._passed_over)} passed over"
+        )
+
+    def best(self) -> Discovery | None:
+        """The best so far, unfinished; None before anything was scored."""
+        found = self._search.best()
+        return None if found is None else self._discovery(found, None, 0.0)
+
+    def _discovery(self, found: Found, contexts: int | None, enumerated: float) -> Discovery:
+        search = self._search
+        coupling, windows = search.coupling(found.tables)
+        return Discovery(
+            coupling,
+            windows,
+            contexts is not None,
+            found,
+            contexts,
+            search.sights(),
+            search.tried,
+            search.log_space(),
+            tuple(self._passed_over),
+            (time.perf_counter() - self._begun - enumerated, enumerated),
+        )
+
+    def _refuse(self, coupling: Coupling, windows: Windows) -> str | None:
+        try:
+            self._task.cover(coupling, windows)
+        except ValueError as error:
+            self._passed_over.append((coupling, windows, str(error)))
+            return str(error)
+        return None
+
+
+def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows] | None:
+    """The coupling of a finished search for that task with that seed; None if there is none.
+
+    Raises:
+        RunError: the file is of another task, seed or format.
+    """
+    if not path.exists():
+        return None
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise RunError(f"{path} is not a discovery of format {FORMAT}; choose another --out")
+    if data["task"] != task.to_dict() or data["seed"] != seed:
+        raise RunError(f"{path} is of another task or seed; choose another --out")
+    if not data["finished"]:
+        return None
+    windows = tuple((back, ahead) for back, ahead in data["windows"])
+    return Coupling.from_dict(data["coupling"]), windows
+
+
+def save_discovery(path: Path, discovery: Discovery, task: Task, seed: int) -> None:
+    """Write it atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, discovery.to_dict(task, seed))
+
+
+def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) -> Recipe:
+    """A recipe that trains a found coupling.
+
+    Sizes and schedule are those of the ready-made recipe of the task, where there is one, and the
+    defaults elsewhere; of its coupling, windows and heads' levels nothing is taken.
+    """
+    made = [get_recipe(name) for name in RECIPES if name == task.name]
+    settings = made[0] if made else None
+    config = settings.model if settings else ModelConfig(vocabulary=task.vocabulary.size)
+    heads = config.heads
+    while heads < len(windows) and config.width % (2 * heads) == 0:
+        heads *= 2
+    encoding = Encoding(
+        mechanism="table",
+        windows=windows,
+        reach=max(1, *(max(window) for window in windows)),
+        sinks=1,
+        head_levels=_head_levels(coupling, windows, heads),
+    )
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size, levels=len(windows), encoding=encoding, heads=heads,
+        width=config.width, hidden=config.hidden, blocks=config.blocks,
+    )  # fmt: skip
+    names = ("lengths", "batch", "steps", "learning_rate", "warmup", "weight_decay")
+    schedule = {name: getattr(settings, name) for name in names} if settings else {}
+    return Recipe(
+        name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,
+        **schedule,
+    )  # fmt: skip
+
+
+def _head_levels(coupling: Coupling, windows: Windows, heads: int) -> tuple[int, ...]:
+    """A head for each level, the others in turn to where most tokens are seen by a head."""
+    seen = [
+        len(level.key) * (back + ahead + 1)
+        for level, (back, ahead) in zip(coupling.levels, windows, strict=True)
+    ]
+    given = [1] * len(seen)
+    while sum(given) < heads:
+        given[max(range(len(seen)), key=lambda level: (seen[level] / given[level], -level))] += 1
+    return tuple(level for level, count in enumerate(given) for _ in range(count))
