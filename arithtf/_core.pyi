@@ -58,21 +58,41 @@ def addition_layout(
 ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
 def addition_answers(base: int, padded: bool, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
 def addition_test_split(base: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
-def multiplication_layout(
-    base: int,
-    coupling: Coupling,
-    digits: _Bytes,
-    offsets: _Longs,
-    *,
-    seed: int,
-    stream: int,
-    step: int,
-    random_start: bool,
-    width: int,
-    solved: bool,
-    threads: int,
-) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-def multiplication_answers(base: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
+
+class Worksheet:
+    def __init__(self, name: str, base: int) -> None: ...
+    def operands(
+        self,
+        *,
+        arity: int,
+        seed: int,
+        split: str,
+        step: int,
+        lengths: tuple[int, int],
+        size: int,
+        kind: str,
+        threads: int,
+    ) -> tuple[_Bytes, _Longs]: ...
+    def layout(
+        self,
+        *,
+        arity: int,
+        coupling: Coupling,
+        digits: _Bytes,
+        offsets: _Longs,
+        seed: int,
+        stream: int,
+        step: int,
+        random_start: bool,
+        width: int,
+        solved: bool,
+        threads: int,
+    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
+    def answers(self, *, arity: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
+    def room(self, lengths: list[int]) -> int: ...
+    def test_split(
+        self, *, arity: int, digits: _Bytes, offsets: _Longs
+    ) -> npt.NDArray[np.bool_]: ...
 
 class ColumnPass:
     def __init__(

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from arithtf.batches import Inputs, contexts, instances
 from arithtf.callable import make_callable
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
@@ -121,14 +122,16 @@ def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def batches(recipe: Recipe, first: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """(tokens, query_ids, key_ids, targets) of steps `first` .. steps, one made ahead.
+def batches(
+    recipe: Recipe, first: int, device: torch.device
+) -> Iterator[tuple[Inputs, Inputs | None]]:
+    """What the steps `first` .. steps learn from, one made ahead, and what they are measured on.
 
-    The C++ core fills the next batch, holding no lock, while the current step runs. Targets are
-    those of the columns start .. T-2, the only ones a step computes.
+    The C++ core fills the next batch, holding no lock, while the current step runs. Steps are
+    measured on what they learn from, or, if that is no instances, on those where metrics are due.
     """
 
-    def make(step: int) -> tuple[Tensor, ...]:
+    def make(step: int) -> tuple[Inputs, Inputs | None]:
         batch = recipe.task.batch(
             recipe.coupling,
             seed=recipe.seed,
@@ -137,12 +140,12 @@ def batches(recipe: Recipe, first: int, device: torch.device) -> Iterator[tuple[
             lengths=recipe.lengths,
             size=recipe.batch,
         )
-        targets = batch.targets[:, batch.start : -1]
-        arrays = (batch.tokens, batch.query_ids, batch.key_ids, targets)
-        tensors = tuple(torch.from_numpy(array) for array in arrays)
-        if device.type == "cuda":
-            tensors = tuple(t.pin_memory().to(device, non_blocking=True) for t in tensors)
-        return tensors
+        if not recipe.local:
+            return instances(batch).to(device), None
+        due = step == recipe.steps or step % recipe.log_every == 0
+        return contexts(recipe, batch, step).to(device), instances(batch).to(
+            device
+        ) if due else None
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, first)
@@ -180,8 +183,10 @@ class _Loop:
         check_every = 1 if self.device.type == "cpu" else recipe.log_every
         self.model.train()
         first = self.done + 1
-        for step, batch in enumerate(batches(recipe, first, self.device), start=first):
-            logits, loss, norm = self._step(step, batch)
+        for step, given in enumerate(batches(recipe, first, self.device), start=first):
+            inputs, measured = given
+            shown = self._logits(measured) if measured is not None else None
+            logits, loss, norm = self._step(step, inputs)
             healthy &= torch.isfinite(loss) & torch.isfinite(norm)
             last = step == recipe.steps
             log = last or step % recipe.log_every == 0
@@ -192,7 +197,9 @@ class _Loop:
                 raise self._diverged(step, loss, norm)
             self.done = step
             if log:
-                metrics = measure(recipe, step, logits, batch[3], loss, norm)
+                if measured is not None and shown is not None:
+                    inputs, logits = measured, shown
+                metrics = measure(recipe, step, logits, inputs.targets, loss, norm)
                 if self.run_path is not None:
                     append_line(self.run_path / "metrics.jsonl", asdict(metrics))
                 if progress is not None:
@@ -204,12 +211,23 @@ class _Loop:
             save_weights(self.run_path / "model.safetensors", self.model)
         return self.model.eval()
 
-    def _step(self, step: int, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    @torch.no_grad()
+    def _logits(self, inputs: Inputs) -> Tensor:
+        """Logits before the step's update."""
+        return self._forward(inputs)
+
+    def _forward(self, inputs: Inputs) -> Tensor:
+        start = inputs.start
+        stop = start + inputs.targets.shape[1]
+        ids = (inputs.query_ids, inputs.key_ids)
+        logits: Tensor = self.model(inputs.tokens, *ids, start=start, stop=stop)
+        return logits
+
+    def _step(self, step: int, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """One optimiser step; returns logits, loss and gradient norm."""
-        tokens, query_ids, key_ids, targets = batch
-        stop = tokens.shape[1] - 1
-        logits = self.model(tokens, query_ids, key_ids, start=stop - targets.shape[1], stop=stop)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORE)
+        logits = self._forward(inputs)
+        flat, targets = logits.flatten(0, 1), inputs.targets.flatten().long()
+        loss = F.cross_entropy(flat, targets, ignore_index=IGNORE)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)

@@ -10,11 +10,12 @@ namespace {
 constexpr std::uint64_t shared_sample = ~std::uint64_t{0};
 constexpr std::uint64_t places_channel = std::uint64_t{1} << 32;
 // Keeps every id a sum that cannot overflow 64 bits; results are checked against 32 bits later.
-constexpr std::int64_t largest_factor = std::int64_t{1} << 31;
+constexpr std::int64_t form_size = 8;
+constexpr std::int64_t largest_factor = std::int64_t{1} << 28;
 
 std::int64_t checked(std::int64_t value, const char* what) {
   if (value < -largest_factor || value > largest_factor) {
-    throw std::invalid_argument(std::string(what) + " must be within +-2^31, got " +
+    throw std::invalid_argument(std::string(what) + " must be within +-2^28, got " +
                                 std::to_string(value));
   }
   return value;
@@ -22,10 +23,10 @@ std::int64_t checked(std::int64_t value, const char* what) {
 
 std::vector<Form> read_forms(const std::int64_t* table, std::int64_t segments) {
   std::vector<Form> forms;
-  for (std::int64_t s = 0; s < segments; ++s, table += 7) {
+  for (std::int64_t s = 0; s < segments; ++s, table += form_size) {
     forms.push_back({table[0] != 0, checked(table[1], "offset"), checked(table[2], "left"),
                      checked(table[3], "right"), checked(table[4], "row"),
-                     checked(table[5], "index"), checked(table[6], "width")});
+                     checked(table[5], "index"), checked(table[6], "pitch"), checked(table[7], "cell")});
   }
   return forms;
 }
@@ -38,8 +39,8 @@ Coupling::Coupling(const std::int64_t* key, const std::int64_t* query, const std
   if (level_count < 1) throw std::invalid_argument("a coupling needs at least one level, got 0");
   for (std::int64_t l = 0; l < level_count; ++l, settings += 5) {
     Level level;
-    level.key = read_forms(key + l * segments * 7, segments);
-    level.query = read_forms(query + l * segments * 7, segments);
+    level.key = read_forms(key + l * segments * form_size, segments);
+    level.query = read_forms(query + l * segments * form_size, segments);
     level.period = checked(settings[0], "period");
     level.start_low = checked(settings[1], "start");
     level.start_high = checked(settings[2], "start");

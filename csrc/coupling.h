@@ -12,10 +12,11 @@ namespace arithtf {
 // "Has no id on this level": matches nothing.
 inline constexpr std::int32_t no_id = std::numeric_limits<std::int32_t>::min();
 
-// id = offset + left * i + right * r + row * rho + index * n + width * w, see arithtf.tasks.coupling.Place.
+// id = offset + left * i + right * r + row * rho + index * n + pitch * w + cell * rho * w, see
+// arithtf.tasks.coupling.Place.
 struct Form {
   bool present = false;
-  std::int64_t offset = 0, left = 0, right = 0, row = 0, index = 0, width = 0;
+  std::int64_t offset = 0, left = 0, right = 0, row = 0, index = 0, pitch = 0, cell = 0;
 };
 
 struct Level {
@@ -30,8 +31,8 @@ struct Coupling {
   std::vector<Level> levels;
   std::int64_t segments = 0;
 
-  // Tables as Python hands them over: forms are [levels, segments, 7] (present, offset, left, right, row,
-  // index, width), settings [levels, 5] (period, start low, start high, shared start, randomized).
+  // Tables as Python hands them over: forms are [levels, segments, 8] (present, offset, left, right, row,
+  // index, pitch, cell), settings [levels, 5] (period, start low, start high, shared start, randomized).
   Coupling(const std::int64_t* key, const std::int64_t* query, const std::int64_t* settings,
            std::int64_t level_count, std::int64_t segment_count);
 

@@ -71,9 +71,9 @@ struct Sequence {
 };
 
 Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, std::int64_t start,
-                  std::int64_t width, std::int64_t period, const std::int64_t* places) {
+                  std::int64_t pitch, std::int64_t period, const std::int64_t* places) {
   Sequence s{form.offset + start + form.left * run.first + form.right * (run.length - 1) +
-                 form.row * run.row + form.width * width,
+                 form.row * run.row + (form.pitch + form.cell * run.row) * pitch,
              form.left - form.right, form.index, period, run.stride, nullptr};
   if (places && form.index != 0) {
     s.places = places + first_token;
@@ -87,7 +87,7 @@ Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, st
 // The key side of a run stands at the run's own columns, the query side one token earlier: the query at a
 // token describes the token to come. The token before the first one after BOS is BOS, at column 0.
 void write_level(const Level& level, const Grid& grid, std::int64_t start, const std::int64_t* places,
-                 std::span<const Run> runs, std::int64_t prompt, std::int64_t width, IdRows out) {
+                 std::span<const Run> runs, std::int64_t prompt, std::int64_t pitch, IdRows out) {
   fill_constant(out.query, grid.columns, no_id);
   fill_constant(out.key, grid.columns, no_id);
   const std::int64_t shift = grid.start + 1 - prompt;  // column of token n >= 1 is n + shift
@@ -99,10 +99,10 @@ void write_level(const Level& level, const Grid& grid, std::int64_t start, const
     const Form& query = level.query[segment];
     const std::int64_t column = token == 0 ? 0 : token + shift;
     if (key.present) {
-      sequence(key, run, token, start, width, level.period, places).write(0, run.length, out.key + column);
+      sequence(key, run, token, start, pitch, level.period, places).write(0, run.length, out.key + column);
     }
     if (query.present && token > 0) {
-      const Sequence s = sequence(query, run, token, start, width, level.period, places);
+      const Sequence s = sequence(query, run, token, start, pitch, level.period, places);
       const std::int64_t at_bos = token == 1 ? std::min<std::int64_t>(run.length, 1) : 0;
       s.write(0, at_bos, out.query);
       s.write(at_bos, run.length - at_bos, out.query + column - 1 + at_bos * run.stride);
@@ -115,13 +115,13 @@ void write_level(const Level& level, const Grid& grid, std::int64_t start, const
 
 void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
                std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out, std::int64_t width) {
+               std::int64_t drawn, IdRows out, std::int64_t pitch) {
   std::int64_t number = 0;
   std::vector<std::int64_t> places;
   for (const Level& level : coupling.levels) {
     if (level.randomized > 0) places = draws.places(level.randomized, drawn, number, sample);
     write_level(level, grid, draws.start(level, number, sample),
-                level.randomized > 0 ? places.data() : nullptr, runs, prompt, width, out);
+                level.randomized > 0 ? places.data() : nullptr, runs, prompt, pitch, out);
     out.query += grid.columns;
     out.key += grid.columns;
     ++number;

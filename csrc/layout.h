@@ -46,9 +46,9 @@ struct IdRows {
 // Writes the ids of one instance on all levels. `runs` are its tokens in order (the first run is the one
 // BOS), of which `prompt` tokens belong to the prompt; `drawn` is the number of tokens that randomized
 // positions are drawn for: not fewer than the tokens of the runs, and independent of the answer's length.
-// `width` is the number of tokens in a row of the segments that repeat, 0 if none does.
+// `pitch` is the distance of two rows where ids number the cells of a sheet row by row; 0 without rows.
 void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
                std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out, std::int64_t width = 0);
+               std::int64_t drawn, IdRows out, std::int64_t pitch = 0);
 
 }  // namespace arithtf

@@ -105,7 +105,7 @@ def layouts(task: Task, coupling: Coupling, operands: Operands) -> Iterator[Batc
     Yields:
         Batches; their instances in turn are those of `operands`.
     """
-    arity = task.arity
+    arity = operands.arity
     lengths = np.diff(operands.offsets).reshape(-1, arity)
     width = task.columns(lengths)
     begin = 0

@@ -74,7 +74,7 @@ def _clash(
     conflicts: list[Conflict],
 ) -> str:
     """The clash of the two shortest problems, in words."""
-    length = np.diff(operands.offsets[:: task.arity])
+    length = np.diff(operands.offsets[:: operands.arity])
     worst = min(conflicts, key=lambda c: length[c.instance] + length[c.other_instance])
     sides = (
         (worst.instance, worst.column, worst.target),

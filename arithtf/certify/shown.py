@@ -69,7 +69,7 @@ def real_problem(
     place = int(contexts.column[i]) - start_of(task, coupling, operands, instance)
     wanted = _key(contexts, i)
     for problem in _around(operands.problem(instance), place):
-        short = Operands.from_digits([problem], arity=task.arity)
+        short = Operands.from_digits([problem], arity=operands.arity)
         batch = task.layout(coupling, short)
         found = ContextSet(**collect([batch], windows, sinks).contexts())
         for j in range(len(found.target)):

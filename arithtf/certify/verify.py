@@ -24,9 +24,14 @@ from numpy.typing import NDArray
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
 from arithtf.certify.verify_columns import COLUMN_DERIVATIONS
 from arithtf.certify.verify_fields import unknown_parts
+from arithtf.certify.verify_worksheets import WORKSHEET_DERIVATIONS
 
 Derivation = Callable[[dict[str, Any], dict[str, Any], list[list[int]]], Derived]
-DERIVATIONS: dict[str, Derivation] = {"addition": derive_addition, **COLUMN_DERIVATIONS}
+DERIVATIONS: dict[str, Derivation] = {
+    "addition": derive_addition,
+    **COLUMN_DERIVATIONS,
+    **WORKSHEET_DERIVATIONS,
+}
 """Independent enumerations by task name: (task, coupling, windows) -> contexts."""
 
 Floats = NDArray[Any]

@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 PAD, BOS, EOS, EQUALS, SYMBOL = range(5)  # tokens, counted from the first that is no number
 
 
-def _derived(rows: Iterable[Row], slots: list[Slot], control: int) -> Derived:
+def derived(rows: Iterable[Row], slots: list[Slot], control: int) -> Derived:
     """Contexts, each once; tokens in slots of one place are in ascending order."""
     table = np.array(sorted(set(rows)), np.int64)
     for slot in set(slots):
@@ -36,7 +36,7 @@ def _derived(rows: Iterable[Row], slots: list[Slot], control: int) -> Derived:
     )
 
 
-def _require(
+def require(
     coupling: Json, windows: list[list[int]], levels: list[Json], wanted: list[list[int]]
 ) -> None:
     """Check that ids and windows are those that a derivation is for."""
@@ -75,28 +75,28 @@ def _pairs(base: int) -> Iterator[Pair]:
 def derive_strings(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Copy and reverse: the digit at the query's place, whatever stood before."""
     side = {"right": 1} if task["task"] == "reverse" else {"left": 1}
-    _require(coupling, windows, [{"key": {"a": side}, "query": _answer(left=1)}], [[0, 0]])
+    require(coupling, windows, [{"key": {"a": side}, "query": _answer(left=1)}], [[0, 0]])
     base = task["base"]
     digits, before = range(base), [*range(base), base + EQUALS]
     rows = [(q, d, d) for q in before for d in digits]
     rows += [(q, base + EOS, ABSENT) for q in digits]
-    return _derived(rows, [(0, 0)], base)
+    return derived(rows, [(0, 0)], base)
 
 
 def derive_parity(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Running parity: the parity before, from the query token, and the digit."""
     level = {"key": {"a": {"left": 1}}, "query": _answer(left=1)}
-    _require(coupling, windows, [level], [[0, 0]])
+    require(coupling, windows, [level], [[0, 0]])
     base = task["base"]
     rows = [(q, (p + d) % 2, d) for q, p in ((base + EQUALS, 0), (0, 0), (1, 1))
             for d in range(base)]  # fmt: skip
     rows += [(q, base + EOS, ABSENT) for q in (0, 1)]
-    return _derived(rows, [(0, 0)], base)
+    return derived(rows, [(0, 0)], base)
 
 
 def derive_increment(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """One more: carry 1 into the units."""
-    _require(coupling, windows, [_digit("a"), _digit("a", before=1)], [[0, 0]] * 2)
+    require(coupling, windows, [_digit("a"), _digit("a", before=1)], [[0, 0]] * 2)
     base, rows = task["base"], []
     for digit in range(base):
         rows.append((base + EQUALS, (digit + 1) % base, ABSENT, digit))
@@ -108,7 +108,7 @@ def derive_increment(task: Json, coupling: Json, windows: list[list[int]]) -> De
             if before or carry:
                 rows.append((written, 1 if after else base + EOS, before, ABSENT))
     rows.append((1, base + EOS, ABSENT, ABSENT))  # after the digit that the last carry made
-    return _derived(rows, [(1, 0), (0, 0)], base)
+    return derived(rows, [(1, 0), (0, 0)], base)
 
 
 def _comparisons(base: int, ends: dict[int, int]) -> Iterator[tuple[int, int, int, int]]:
@@ -131,11 +131,11 @@ def _comparisons(base: int, ends: dict[int, int]) -> Iterator[tuple[int, int, in
 
 def derive_comparison(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Running comparison: the comparison before, from the query token, and both digits."""
-    _require(coupling, windows, [_digit("a"), _digit("b")], [[0, 0]] * 2)
+    require(coupling, windows, [_digit("a"), _digit("b")], [[0, 0]] * 2)
     base = task["base"]
     eos, less, more = base + EOS, base + SYMBOL + 1, base + SYMBOL + 2
     rows = _comparisons(base, {-1: eos, 0: eos, 1: eos, -2: less, 2: more})
-    return _derived(rows, [(0, 0), (1, 0)], base)
+    return derived(rows, [(0, 0), (1, 0)], base)
 
 
 def derive_subtraction(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
@@ -143,13 +143,13 @@ def derive_subtraction(task: Json, coupling: Json, windows: list[list[int]]) -> 
     first, written = ("difference", "sign"), _digit("difference", side="left")
     levels = [_digit(side, *first, before=k) for k in (0, 1) for side in "ab"]
     levels += [written, _digit("difference", before=1, side="left")]
-    _require(coupling, windows, [*levels, {"key": {"sign": {}}, "query": _answer()}], [[0, 0]] * 7)
+    require(coupling, windows, [*levels, {"key": {"sign": {}}, "query": _answer()}], [[0, 0]] * 7)
     base = task["base"]
     signs = {1: base + SYMBOL, 0: base + SYMBOL + 1}
     rows: list[Row] = [(*row, *[ABSENT] * 3) for row in _differences(base, signs)]
     for row in _absolutes(base, signs):
         rows.append((*row[:2], *[ABSENT] * 4, *row[2:]))
-    return _derived(rows, [(level, 0) for level in (2, 3, 0, 1, 5, 4, 6)], base)
+    return derived(rows, [(level, 0) for level in (2, 3, 0, 1, 5, 4, 6)], base)
 
 
 def _differences(base: int, signs: dict[int, int]) -> Iterator[Row]:
@@ -199,7 +199,7 @@ def _absolutes(base: int, signs: dict[int, int]) -> Iterator[Row]:
 def derive_times_digit(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Digit by digit with every carry that can be."""
     levels = [_digit("a"), _digit("a", before=1), {"key": {"b": {}}, "query": _answer()}]
-    _require(coupling, windows, levels, [[0, 0]] * 3)
+    require(coupling, windows, levels, [[0, 0]] * 3)
     base, rows = task["base"], []
     for factor in range(base):
         carries = {0}
@@ -216,7 +216,7 @@ def derive_times_digit(task: Json, coupling: Json, windows: list[list[int]]) -> 
                     rows.append((written, after or base + EOS, before, ABSENT, factor))
                 if before and after:
                     rows.append((after, base + EOS, ABSENT, ABSENT, factor))
-    return _derived(rows, [(1, 0), (0, 0), (2, 0)], base)
+    return derived(rows, [(1, 0), (0, 0), (2, 0)], base)
 
 
 def derive_modular(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
@@ -228,9 +228,9 @@ def derive_modular(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
         {"key": {"a": {"right": 1}, "b": {"right": 1}}, "query": _answer(left=1)},
         {"key": {"=": {"offset": kept}}, "query": _answer(left=1)},
     ]
-    _require(coupling, windows, levels, [[1, 0], [0, 1]])
+    require(coupling, windows, levels, [[1, 0], [0, 1]])
     slots = [(0, -1), (0, -1), (0, 0), (0, 0), (1, 0), (1, 1)]
-    return _derived(_modular_rows(base, top, kept), slots, base)
+    return derived(_modular_rows(base, top, kept), slots, base)
 
 
 def _modular_rows(base: int, top: int, kept: int) -> Iterator[Row]:
@@ -271,7 +271,7 @@ def _modular_rows(base: int, top: int, kept: int) -> Iterator[Row]:
 def derive_residue(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Horner's rule from every residue that can be."""
     level = {"key": {"a": {"left": 1}, "b": {"left": 1}}, "query": _answer(left=1)}
-    _require(coupling, windows, [level], [[0, 0]])
+    require(coupling, windows, [level], [[0, 0]])
     base, modulus = task["base"], task["modulus"]
     control, digits = max(base, modulus), range(base)
     residues = {(a + b) % modulus for a in digits for b in digits if a + b}
@@ -283,7 +283,7 @@ def derive_residue(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
     rows = [(q, (base * r + a + b) % modulus, a, b) for q, r in before for a in digits
             for b in digits]  # fmt: skip
     rows += [(r, control + EOS, ABSENT, ABSENT) for r in residues | {0}]
-    return _derived(rows, [(0, 0), (0, 0)], control)
+    return derived(rows, [(0, 0), (0, 0)], control)
 
 
 COLUMN_DERIVATIONS: dict[str, Callable[[Json, Json, list[list[int]]], Derived]] = {

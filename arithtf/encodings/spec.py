@@ -110,7 +110,7 @@ class Encoding:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form."""
         data = dataclasses.asdict(self)
-        data["windows"] = [None if w is None else list(w) for w in self._pairs()]
+        data["windows"] = [None if w is None else list(w) for w in self.pairs()]
         data["head_levels"] = None if self.head_levels is None else list(self.head_levels)
         return data
 
@@ -131,5 +131,6 @@ class Encoding:
             )
         return cls(**values)
 
-    def _pairs(self) -> tuple[Window, ...]:
+    def pairs(self) -> tuple[Window, ...]:
+        """The (back, ahead) window of every level, None where it has none."""
         return tuple(normalise_window(w) for w in self.windows)

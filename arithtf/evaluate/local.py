@@ -39,4 +39,4 @@ def is_local(model: Transformer) -> bool:
 
 
 def _windows(model: Transformer) -> tuple[Window, ...]:
-    return model.config.encoding._pairs()
+    return model.config.encoding.pairs()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arithtf.recipes import addition, columns, encodings, multiplication
+from arithtf.recipes import addition, columns, encodings, worksheets
 from arithtf.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     **addition.RECIPES,
     **columns.RECIPES,
     **encodings.RECIPES,
-    **multiplication.RECIPES,
+    **worksheets.RECIPES,
 }
 
 

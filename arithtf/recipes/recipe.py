@@ -29,6 +29,9 @@ class Recipe:
             `final_rate` times the peak at the last step.
         betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
         seed: of the weights and of the data.
+        local: if positive, a step learns from distinct local contexts of its batch, at most so
+            many, each once, instead of from all columns: less work, and rare contexts count as much
+            as frequent ones. For models with one windowed attention block (`arithtf.batches`).
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
         threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
             to other weights; 1, because small models lose by sharing (see `arithtf.threads`).
@@ -51,6 +54,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = 1.0
     seed: int = 0
+    local: int = 0
     log_every: int = 50
     checkpoint_every: int = 500
     threads: int = 1
@@ -59,11 +63,20 @@ class Recipe:
         for name in ("batch", "steps", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.local < 0:
+            raise ValueError(f"local must not be negative, got {self.local}")
         lo, hi = self.lengths
         if not 1 <= lo <= hi:
             raise ValueError(f"lengths must be (lo, hi) with 1 <= lo <= hi, got {self.lengths}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
+        encoding = self.model.encoding
+        alone = self.model.blocks.count("attention") == 1 and encoding.sinks <= 1
+        if self.local and not (alone and encoding.finite and encoding.translation_invariant):
+            raise ValueError(
+                "local > 0 needs predictions that depend on local contexts alone: one attention "
+                "block, a window on every level, id differences only, at most one sink"
+            )
         if self.model.vocabulary != self.task.vocabulary.size:
             raise ValueError(
                 f"the model has {self.model.vocabulary} tokens, the task {self.task.name} "

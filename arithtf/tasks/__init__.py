@@ -5,10 +5,12 @@ from arithtf.tasks.addition import KINDS, Addition
 from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
-from arithtf.tasks.multiplication import MULTIPLICATION_KINDS, Multiplication
+from arithtf.tasks.division import Division
+from arithtf.tasks.multiplication import Multiplication
 from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
+from arithtf.tasks.running_sum import RunningSum
 from arithtf.tasks.show import show
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
@@ -17,7 +19,6 @@ from arithtf.tasks.vocabulary import Vocabulary
 __all__ = [
     "IGNORE",
     "KINDS",
-    "MULTIPLICATION_KINDS",
     "NO_ID",
     "TASKS",
     "Addition",
@@ -25,6 +26,7 @@ __all__ = [
     "Comparison",
     "Copy",
     "Coupling",
+    "Division",
     "Increment",
     "Level",
     "ModularAddition",
@@ -35,6 +37,7 @@ __all__ = [
     "PlainResidueAddition",
     "ResidueAddition",
     "Reverse",
+    "RunningSum",
     "Split",
     "Subtraction",
     "Task",

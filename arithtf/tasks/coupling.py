@@ -7,7 +7,7 @@ what a token is; the query side says it of the token to come.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ NO_ID: int = _core.NO_ID
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """An affine form: id = offset + left * i + right * r + row * rho + index * n + width * w.
+    """id = offset + left * i + right * r + row * rho + index * n + (pitch + cell * rho) * w.
 
     Args:
         offset: constant.
@@ -29,8 +29,9 @@ class Place:
         right: factor of r, its index from the right; only in complete segments (the prompt).
         row: factor of rho, the row number of a repeated segment.
         index: factor of n, the token's index in the instance (BOS is 0, PADs not counted).
-        width: factor of w, the number of tokens in a row of the segments that repeat (known from
-            the prompt; 0 in tasks without rows).
+        pitch: factor of w, the distance of two rows where ids number the cells of a worksheet row
+            by row (a function of the prompt's lengths; 0 in tasks without rows).
+        cell: factor of rho * w: cell=1, left=1 is a number of its own for every cell of the sheet.
     """
 
     offset: int = 0
@@ -38,7 +39,8 @@ class Place:
     right: int = 0
     row: int = 0
     index: int = 0
-    width: int = 0
+    pitch: int = 0
+    cell: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +179,13 @@ def compile_coupling(
         ValueError: see `check_coupling`.
     """
     check_coupling(coupling, segments, complete)
-    shape = (len(coupling.levels), len(segments), 7)
+    shape = (len(coupling.levels), len(segments), 8)
     tables = {side: np.zeros(shape, np.int64) for side in ("key", "query")}
     settings = np.zeros((len(coupling.levels), 5), np.int64)
     for number, level in enumerate(coupling.levels):
         for side, forms in (("key", level.key), ("query", level.query)):
             for segment, form in forms.items():
-                row = (1, form.offset, form.left, form.right, form.row, form.index, form.width)
+                row = (1, *astuple(form))
                 tables[side][number, segments.index(segment)] = row
         settings[number] = (level.period, *level.start, level.shared_start, level.randomized)
     return _core.Coupling(tables["key"], tables["query"], settings)

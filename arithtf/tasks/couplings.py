@@ -6,8 +6,6 @@ from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
 from arithtf.tasks.coupling import Coupling, Level, Place
 from arithtf.tasks.numbers import ModularAddition
-from arithtf.tasks.work import WORK_WINDOWS as WORK_WINDOWS
-from arithtf.tasks.work import work as work
 
 
 def _significance(task: Addition, offset: int = 0) -> dict[str, Place]:

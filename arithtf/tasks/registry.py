@@ -7,9 +7,11 @@ from typing import Any
 
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
+from arithtf.tasks.division import Division
 from arithtf.tasks.multiplication import Multiplication
 from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
 from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
+from arithtf.tasks.running_sum import RunningSum
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
 
@@ -17,7 +19,7 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (
         Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition,
-        PlainResidueAddition, Copy, Reverse, Parity, Multiplication,
+        PlainResidueAddition, Copy, Reverse, Parity, Multiplication, RunningSum, Division,
     )
 }  # fmt: skip
 

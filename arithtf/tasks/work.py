@@ -1,61 +1,163 @@
-"""The coupling of multiplication's work: what each token of it is computed from."""
+"""The couplings of worksheets: what each token of the work is computed from.
+
+A query sees a few named cells and nothing else. Where cells of several rows are looked up, ids
+number the cells of the sheet row by row (`Place.cell`), doubled, so that two kinds of query that
+want the same cells can ask at different differences, 0 and -1, and tell themselves apart.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from arithtf.tasks.coupling import Coupling, Level, Place
 
-WORK_WINDOWS = ((1, 0), (1, 0), (1, 0), (0, 0))
-"""The window of each level of `work`, (back, ahead)."""
-
-_WRITTEN_DIGIT = ("sum", "final")
-_WRITTEN_CARRY = ("carry", "top", "last")
+Window = tuple[int, int]
 
 
-def work() -> Coupling:
-    """Four levels; a query sees at most one token on each (windows: WORK_WINDOWS).
+class Work(NamedTuple):
+    """A coupling and the windows that it is made for.
 
-    | level | a digit and a carry of row j, digit i of the multiplicand, see |
-    |---|---|
-    | multiplicand | digit i of a |
-    | multiplier | digit j of b |
-    | running sum | digit i + 1 of row j - 1 (for the last i its last carry): what it has left |
-    | product | nothing; digit k of the answer sees the final digit k |
-
-    On the first three a digit sees its key at difference 0 and a carry at -1: ids of a and b go in
-    twos, ids of the running sum are token indices. So the two kinds of query, which alternate,
-    tell themselves apart. A row has 2n + 1 tokens, so 2n - 1 tokens before a digit stands digit i
-    + 1 of the row above. The separator of row j sees digit j of b, where there is one; answer
-    digits see the prompt's "=" on the multiplicand's level, which nothing else does, so that the
-    end of the answer does not look like the end of the rows.
+    Args:
+        coupling: the levels.
+        windows: (back, ahead) of each level.
     """
-    digit, carry = Place(row=2), Place(row=2, offset=1)
-    above = Place(index=1, offset=2, width=-1)
+
+    coupling: Coupling
+    windows: tuple[Window, ...]
+
+
+_CELL = Place(cell=2, left=2)
+_CELL_AFTER = Place(cell=2, left=2, offset=1)  # of another kind of query for the same cells
+_NEXT_COLUMN = Place(cell=2, left=2, offset=2)
+
+
+def product_work() -> Work:
+    """Multiplication's. Digit i of row j is written as four tokens, which see
+
+    | token | sees |
+    |---|---|
+    | high, low (of a_i * b_j) | digit i of a, digit j of b; low at differences -1 |
+    | sum (final in column 0 and in the last row) | low of its column; high and carry of column i - 1; digit i + 1 of the row above |
+    | carry | the same at difference -1 |
+    | mark of row j | digit j of b |
+    | digit k of the product | the final digit k; "=" |
+
+    The last sum of a row, in column n, sees a high and a carry only.
+    """  # noqa: E501
+    final = ("final", "sum")
     multiplicand = Level(
         name="multiplicand",
         key={"a": Place(right=2), "=": Place(offset=-5)},
-        query={
-            **dict.fromkeys(_WRITTEN_DIGIT, Place(left=2)),
-            **dict.fromkeys(_WRITTEN_CARRY, Place(left=2, offset=1)),
-            "answer": Place(offset=-5),
-        },
+        query={"high": Place(left=2), "low": Place(left=2, offset=1), "answer": Place(offset=-5)},
     )
     multiplier = Level(
         name="multiplier",
         key={"b": Place(right=2)},
-        query={
-            "row": digit,
-            **dict.fromkeys(_WRITTEN_DIGIT, digit),
-            **dict.fromkeys(_WRITTEN_CARRY, carry),
-        },
+        query={"row": Place(row=2), "high": Place(row=2), "low": Place(row=2, offset=1)},
     )
-    running_sum = Level(
-        name="running sum",
-        key={"sum": Place(index=1), "top": Place(index=1, offset=1)},
-        query=dict.fromkeys((*_WRITTEN_DIGIT, *_WRITTEN_CARRY), above),
+    column = Level(
+        name="column",
+        key={
+            "low": _CELL,
+            "high": _NEXT_COLUMN,
+            "carry": _NEXT_COLUMN,
+            "sum": Place(cell=2, pitch=2, left=2, offset=-2),
+        },
+        query={**dict.fromkeys(final, _CELL), "carry": _CELL_AFTER},
     )
     product = Level(
-        name="product",
-        key={"final": Place(row=2, left=2), "last": Place(row=2, left=2, offset=2)},
-        query={"answer": Place(left=2)},
+        name="product", key={"final": Place(row=1, left=1)}, query={"answer": Place(left=1)}
     )
-    return Coupling("work", (multiplicand, multiplier, running_sum, product))
+    coupling = Coupling("work", (multiplicand, multiplier, column, product))
+    return Work(coupling, ((1, 0), (1, 0), (1, 0), (0, 0)))
+
+
+def sum_work() -> Work:
+    """The running sum's.
+
+    Digit i of row r sees digit i of operand r and of the sum so far, and the carry; its carry sees
+    the same at difference -1. The mark of row r sees the sign before operand r.
+    """
+    column = Level(
+        name="column",
+        key={
+            "a": Place(pitch=2, right=2),
+            "term": Place(cell=2, right=2),
+            "sum": Place(cell=2, pitch=2, left=2),
+            "carry": _NEXT_COLUMN,
+        },
+        query={"sum": _CELL, "carry": _CELL_AFTER},
+    )
+    sign = Level(name="sign", key={"+": Place(row=1)}, query={"row": Place(row=1)})
+    return Work(Coupling("work", (column, sign)), ((1, 0), (0, 0)))
+
+
+def quotient_work(base: int) -> Work:
+    """Long division's, of base - 1 trials for each digit of the dividend.
+
+        | token | sees |
+        |---|---|
+        | borrow of column i | digit i of the divisor and of the remainder so far, the borrow before |
+        | digit of the remainder | these digits, and the row's last borrow |
+    | its borrow | the same, the last borrow at difference -1 |
+        | count | the row's last borrow at difference -2, the count of the row above |
+        | mark of a row | the count of the row above; where a digit of the quotient begins, the digit of the dividend and "=" |
+        | digit of the quotient | its count; "=" |
+        | digit of the remainder, copied | the digit; "/" |
+
+        In the first trial of a digit the remainder so far is that of the row above, one column further,
+        and in column 0 the next digit of the dividend.
+    """  # noqa: E501
+    trials = base - 1
+    borrows = ("first borrow", "borrow", "flag")
+    digits = ("first digit", "trial", "left", "rest", "top")
+    taken = ("first taken", "taken")
+    cells = (*borrows, *digits, *taken)
+    row, column = Place(row=1), Place(left=1)
+    mark, over = Place(offset=-5), Place(offset=-7)
+    copied = Place(offset=-10, left=-1)
+    dividend = Level(
+        name="dividend",
+        key={"a": Place(left=trials), "=": mark},
+        query={
+            **dict.fromkeys(
+                ("first mark", "end", "first borrow", "first digit", "first taken"), row
+            ),
+            "answer": mark,
+        },
+    )
+    divisor = Level(
+        name="divisor",
+        key={"b": Place(right=1), "=": mark, "/": over},
+        query={
+            **dict.fromkeys(cells, column),
+            **dict.fromkeys(("first mark", "end"), mark),
+            "remainder": over,
+        },
+    )
+    below = Place(cell=2, pitch=2, left=2)
+    remainder = Level(
+        name="remainder",
+        key={
+            **dict.fromkeys(("first digit", "trial"), below),
+            "left": Place(cell=2, pitch=2, left=2, offset=2),
+        },
+        query=dict.fromkeys(cells, _CELL),
+    )
+    trial = Level(
+        name="trial",
+        key={"flag": Place(row=8), "count": Place(row=8, offset=10)},
+        query={
+            **dict.fromkeys(digits, Place(row=8)),
+            **dict.fromkeys(taken, Place(row=8, offset=1)),
+            **dict.fromkeys(("count", "digit"), Place(row=8, offset=2)),
+            "mark": Place(row=8, offset=3),
+        },
+    )
+    answer = Level(
+        name="answer",
+        key={"digit": row, "rest": copied},
+        query={"answer": Place(row=1, left=-trials), "remainder": copied},
+    )
+    coupling = Coupling("work", (dividend, divisor, remainder, trial, answer))
+    return Work(coupling, ((0, 0), (0, 0), (0, 0), (2, 0), (0, 0)))

@@ -3,7 +3,7 @@
 
 void bind_data(pybind11::module_& m);
 void bind_columns(pybind11::module_& m);
-void bind_multiplication(pybind11::module_& m);
+void bind_worksheet(pybind11::module_& m);
 void bind_contexts(pybind11::module_& m);
 void bind_attention(pybind11::module_& m);
 void bind_search(pybind11::module_& m);

@@ -11,10 +11,10 @@ using namespace arithtf;
 using namespace arithtf::bindings;
 
 Coupling make_coupling(const Longs& key, const Longs& query, const Longs& settings) {
-  if (key.ndim() != 3 || key.shape(2) != 7 || query.ndim() != 3 || settings.ndim() != 2 ||
+  if (key.ndim() != 3 || key.shape(2) != 8 || query.ndim() != 3 || settings.ndim() != 2 ||
       settings.shape(1) != 5 || settings.shape(0) != key.shape(0) ||
       !std::equal(key.shape(), key.shape() + 3, query.shape())) {
-    throw std::invalid_argument("coupling tables must be key [L, S, 7], query [L, S, 7], settings [L, 5]");
+    throw std::invalid_argument("coupling tables must be key [L, S, 8], query [L, S, 8], settings [L, 5]");
   }
   return Coupling(key.data(), query.data(), settings.data(), key.shape(0), key.shape(1));
 }

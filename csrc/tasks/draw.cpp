@@ -24,6 +24,8 @@ std::size_t position(const Names& names, const std::string& name, const char* wh
   throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got '" + name + "'");
 }
 
+bool is_zero(Number number) { return number.length == 1 && number.digits[0] == 0; }
+
 std::string name_of(Kind kind) { return kind_names[static_cast<std::size_t>(kind)]; }
 
 }  // namespace
@@ -100,23 +102,32 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
   if (draw_.kind != Kind::uniform) {
     draw_structured(draw_, words, digits_[0].data(), digits_[1].data(), operands_.data());
     draw_digit();
+    if (shape.divisor && is_zero(operands_.back())) {
+      digits_.back()[0] = 1;
+      operands_.back() = {digits_.back().data(), 1};
+    }
     return operands_;
   }
   const auto lengths = static_cast<std::uint64_t>(draw_.high - draw_.low + 1);
   for (int attempt = 0; attempt < redraws; ++attempt) {
     for (std::int64_t k = 0; k < shape.numbers(); ++k) {
       const std::uint64_t word = words.next();
-      const auto length = draw_.low + static_cast<std::int64_t>(high_product(word, lengths));
+      // A divisor has at most the digits of what it divides: longer ones give a quotient of zeros.
+      const bool divides = shape.divisor && k == shape.numbers() - 1;
+      const std::uint64_t choices =
+          divides ? static_cast<std::uint64_t>(operands_[0].length - draw_.low + 1) : lengths;
+      const auto length = draw_.low + static_cast<std::int64_t>(high_product(word, choices));
       std::uint8_t* out = digits_[static_cast<std::size_t>(k)].data();
       if (shape.strings) {
         fill_uniform(words, shape.base, out, length);
       } else {
-        draw_number(words, word * lengths, shape.base, out, length);
+        draw_number(words, word * choices, shape.base, out, length);
       }
       operands_[static_cast<std::size_t>(k)] = {out, length};
     }
     draw_digit();
     if (shape.related) relate(words);
+    if (shape.divisor && is_zero(operands_.back())) continue;
     if (draw_.split == Split::all ||
         in_test_split(operands_.data(), shape.arity) == (draw_.split == Split::test)) {
       return operands_;
@@ -148,6 +159,10 @@ void Operands::check(const Shape& shape) const {
         throw std::invalid_argument("operand " + std::to_string(k) + " of instance " +
                                     std::to_string(i) + " must be a single digit, got " +
                                     std::to_string(number.length) + " digits");
+      }
+      if (shape.divisor && k == arity - 1 && is_zero(number)) {
+        throw std::invalid_argument("instance " + std::to_string(i) +
+                                    " divides by 0; give a divisor of at least 1");
       }
     }
   }

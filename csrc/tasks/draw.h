@@ -31,6 +31,7 @@ struct Shape {
   bool strings = false;     // strings of digits, zeros in front count; otherwise numbers
   bool last_digit = false;  // the last operand is a single digit
   bool related = false;     // half of the uniform problems agree in a random number of low digits
+  bool divisor = false;     // the last operand is not 0
 
   std::int64_t numbers() const { return arity - (last_digit ? 1 : 0); }
 };

@@ -1,0 +1,85 @@
+"""Recipes for tasks with written-out work: each token is computed from a few cells of the sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from arithtf.encodings import Encoding
+from arithtf.model import ModelConfig
+from arithtf.recipes.recipe import Recipe
+from arithtf.tasks import Division, Multiplication, RunningSum
+from arithtf.tasks.worksheet import WorksheetTask
+
+
+def _recipe(
+    task: WorksheetTask, *, head_levels: tuple[int, ...], hidden: int, width: int, **training: Any
+) -> Recipe:
+    """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
+    coupling, windows = task.work()
+    reach = max(max(window) for window in windows)
+    encoding = Encoding(
+        mechanism="table", windows=windows, reach=reach, sinks=1, head_levels=head_levels
+    )
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size,
+        levels=len(coupling.levels),
+        width=width,
+        heads=len(head_levels),
+        hidden=hidden,
+        encoding=encoding,
+    )
+    return Recipe(name=task.name, task=task, coupling=coupling, model=model, **training)
+
+
+def multiplication() -> Recipe:
+    """n x m digits from 4 x 4. A local context is the same wherever it stands, so operands of one
+    length show them all, and equal lengths leave no column of a batch empty.
+    """
+    return _recipe(
+        Multiplication(),
+        head_levels=(0, 0, 1, 1, 2, 2, 2, 3),
+        width=48,
+        hidden=192,
+        lengths=(4, 4),
+        batch=512,
+        local=1024,
+        steps=2500,
+        learning_rate=1e-2,
+    )
+
+
+def running_sum() -> Recipe:
+    """Sums of any number of operands from sums of three, of one to four digits."""
+    return _recipe(
+        RunningSum(),
+        head_levels=(0, 0, 0, 1),
+        width=32,
+        hidden=96,
+        lengths=(1, 4),
+        batch=128,
+        local=256,
+        steps=600,
+    )
+
+
+def division() -> Recipe:
+    """Long division from at most four digits by four."""
+    return _recipe(
+        Division(),
+        head_levels=(0, 1, 1, 2, 2, 3, 3, 4),
+        width=48,
+        hidden=192,
+        lengths=(1, 4),
+        batch=128,
+        local=1024,
+        steps=2500,
+        learning_rate=1e-2,
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "multiplication": multiplication,
+    "running-sum": running_sum,
+    "division": division,
+}

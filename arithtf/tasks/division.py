@@ -1,0 +1,91 @@
+"""Long division with remainder, by rows of trial subtractions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy.typing as npt
+
+from arithtf.tasks.batch import Operands
+from arithtf.tasks.columns import WindowLike
+from arithtf.tasks.coupling import Coupling
+from arithtf.tasks.work import Work, quotient_work
+from arithtf.tasks.worksheet import ROW, WorksheetTask
+from arithtf.tasks.worksheet_cover import quotient_cover
+
+
+@dataclass(frozen=True)
+class Division(WorksheetTask):
+    """Quotient and remainder of a / b, n and m digits, with all the work.
+
+    The schoolbook's way: for each digit of a, most significant first, the remainder so far is
+    shifted by one, gets this digit, and b is subtracted as often as it goes. Here every digit gets
+    base - 1 rows, one trial each, so that the length of the work depends on n and m alone.
+
+    An instance is BOS, a, "/", b, "=", the rows, "=", the quotient (n digits, least significant
+    first, zeros in front included), "#", the remainder (m digits likewise), EOS. A row is its mark
+    "#"; the m + 1 borrows of (remainder so far) - b, least significant first; the m + 1 digits of
+    the remainder after the trial (that difference if the last borrow is 0, what it was if it is 1),
+    each but the last followed by its borrow, which is 0 where nothing is subtracted; and the number
+    of trials of this digit that have gone well.
+
+    Problems drawn "uniform" have a divisor of at most as many digits as the dividend.
+
+    Args:
+        base: number base, 3..128.
+
+    Raises:
+        ValueError: a base that does not exist.
+    """
+
+    base: int = 10
+
+    name: ClassVar[str] = "division"
+    sheet: ClassVar[str] = "quotient"
+    sign: ClassVar[str] = "/"
+    example: ClassVar[str] = "100/7"
+    kinds: ClassVar[tuple[str, ...]] = ("uniform", "repdigit", "lopsided", "zeros", "double")
+    segments: ClassVar[tuple[str, ...]] = (
+        "bos", "a", "/", "b", "=", "first mark", "mark", "first borrow", "borrow", "flag",
+        "first digit", "trial", "left", "rest", "top", "first taken", "taken", "count", "digit",
+        "end", "answer", "remainder",
+    )  # fmt: skip
+    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "/", "b", "=")
+
+    def work(self) -> Work:
+        """See `arithtf.tasks.work.quotient_work`."""
+        return quotient_work(self.base)
+
+    def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+        """Divisions that contain every local context of any division (see `worksheet_cover`).
+
+        Args:
+            coupling: levels of `work`, or some of them.
+            windows: one finite window per level, not wider than those of `work`.
+
+        Raises:
+            ValueError: another coupling or a wider window, for which there is no proof.
+        """
+        self.proved(coupling, windows)
+        return quotient_cover(self.base)
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> quotient and remainder, like "14 r 2".
+
+        Args:
+            answer_tokens: [n], the work, "=", the quotient, "#", the remainder; ignored from the
+                first EOS on.
+
+        Raises:
+            ValueError: a part that is missing, or a token that is not a digit.
+        """
+        rows = self.rows(answer_tokens)
+        vocabulary = self.vocabulary
+        if len(rows) < 2 or [row[:1].tolist() for row in rows[-2:]] != [
+            [vocabulary.equals],
+            [vocabulary.id(ROW)],
+        ]:
+            raise ValueError("the work does not end with '=', a quotient, '#' and a remainder")
+        return f"{self.number(rows[-2][1:])} r {self.number(rows[-1][1:])}"

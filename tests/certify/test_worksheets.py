@@ -1,0 +1,134 @@
+"""Covers of worksheets hold exactly the contexts that occur; small models certify."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from arithtf.certify import certify
+from arithtf.certify.certificate import contexts_hash
+from arithtf.certify.contexts import collect, enumerate_contexts, layouts
+from arithtf.certify.provable import CannotCertify, check_task
+from arithtf.certify.verify import DERIVATIONS, hash_contexts, verify_certificate
+from arithtf.evaluate.verify import verify_operands
+from arithtf.model import ModelConfig
+from arithtf.recipes import get_recipe
+from arithtf.runs import write_json
+from arithtf.tasks import Coupling, Division, Multiplication, Operands, RunningSum
+from arithtf.train import train
+
+
+def contexts_of(task, operands):
+    coupling, windows = task.work()
+    return collect(layouts(task, coupling, operands), list(windows), 1)
+
+
+BRUTE = [
+    (Multiplication(2), (range(64), range(64))),
+    (Multiplication(3), (range(243), range(243))),
+    (RunningSum(2), (range(18), range(18), range(18))),
+    (RunningSum(3), (range(28), range(28), range(28))),
+    (Division(3), (range(729), range(1, 82))),
+]
+
+
+@pytest.mark.parametrize(("task", "ranges"), BRUTE)
+def test_cover_equals_brute_force(task, ranges):
+    problems = Operands.from_ints(itertools.product(*ranges), base=task.base, arity=len(ranges))
+    brute = contexts_of(task, problems)
+    cover = contexts_of(task, task.cover(*task.work()))
+    assert cover.missing(brute) == 0
+    assert brute.missing(cover) == 0
+    assert not brute.conflicts()
+
+
+@pytest.mark.parametrize("base", [2, 3, 4, 5, 7, 10])
+@pytest.mark.parametrize("kind", [Multiplication, RunningSum, Division])
+def test_cover_equals_what_is_derived_by_hand(kind, base):
+    if kind is Division and base == 2:
+        pytest.skip("long division by trials needs a base of at least 3")
+    task = kind(base)
+    coupling, windows = task.work()
+    contexts, conflicts = enumerate_contexts(task, coupling, windows)
+    assert not conflicts
+    derive = DERIVATIONS[task.name]
+    derived = derive(task.to_dict(), coupling.to_dict(), [list(w) for w in windows])
+    assert contexts_hash(contexts) == hash_contexts(derived)
+
+
+def test_no_long_problem_shows_anything_else():
+    rng = np.random.default_rng(0)
+    sizes = [(1, 1), (30, 30), (3, 60), (60, 3), (1, 90), (90, 1)]
+    problems = [[rng.integers(1, 10, k) for k in s] for s in sizes]
+    problems += [[np.full(30, 9), np.full(40, 9)], [np.array([1] + [0] * 30), np.full(30, 9)]]
+    problems += [[np.zeros(1), np.full(20, 9)]]
+    for task in (Multiplication(), Division()):
+        cover = contexts_of(task, task.cover(*task.work()))
+        found = contexts_of(task, Operands.from_digits(problems))
+        assert len(found) > 1000
+        assert cover.missing(found) == 0
+    task = RunningSum()
+    cover = contexts_of(task, task.cover(*task.work()))
+    for terms in (2, 10, 120):
+        many = [[rng.integers(1, 10, int(rng.integers(1, 30))) for _ in range(terms)]]
+        many += [[np.full(20, 9)] * terms]
+        assert cover.missing(contexts_of(task, Operands.from_digits(many, arity=terms))) == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "level"),
+    [(task, k) for task in (Multiplication(), RunningSum(), Division())
+     for k in range(len(task.work().windows))],
+)  # fmt: skip
+def test_a_level_less_is_a_conflict_named_by_two_problems(task, level):
+    coupling, windows = task.work()
+    levels = tuple(x for i, x in enumerate(coupling.levels) if i != level)
+    kept = [w for i, w in enumerate(windows) if i != level]
+    sign = "\\" + task.sign
+    with pytest.raises(CannotCertify, match=rf"\d{sign}\d.* and \d+{sign}\d.*different tokens"):
+        check_task(task, Coupling("less", levels), kept)
+
+
+def test_windows_too_small_and_too_large():
+    task = Multiplication()
+    coupling, windows = task.work()
+    with pytest.raises(CannotCertify, match="need different tokens"):
+        check_task(task, coupling, (*windows[:2], (0, 0), windows[3]))
+    with pytest.raises(CannotCertify, match=r"up to \(1, 0\), got \(2, 0\)"):
+        check_task(task, coupling, ((2, 0), *windows[1:]))
+    with pytest.raises(CannotCertify, match="infinite window"):
+        check_task(task, coupling, (*windows[:2], None, windows[3]))
+    other = replace(coupling.levels[0], key={})
+    with pytest.raises(CannotCertify, match="none of the coupling of multiplication's work"):
+        check_task(task, Coupling("other", (other,)), ((1, 0),))
+
+
+LONG = [[[2] * 60, [1, 2] * 12], [[2], [2] * 50]]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "lengths", "contexts", "long"),
+    [
+        ("multiplication", Multiplication(3), (4, 4), 132, LONG),
+        ("running-sum", RunningSum(3), (1, 4), 46, LONG),
+        ("division", Division(3), (1, 4), 277, LONG),
+    ],
+)  # fmt: skip
+def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_path):
+    """A proof for every size, re-checked by the second path, and a run on long problems."""
+    recipe = get_recipe(name)
+    sizes = {**vars(recipe.model), "vocabulary": task.vocabulary.size, "width": 32, "hidden": 64}
+    sizes["encoding"] = recipe.model.encoding
+    recipe = replace(
+        recipe, task=task, coupling=task.work().coupling, model=ModelConfig(**sizes),
+        lengths=lengths, batch=64, steps=300,
+    )  # fmt: skip
+    model = train(recipe, tmp_path, device="cpu")
+    certificate = certify(tmp_path)
+    assert certificate.certified, certificate.reason
+    assert certificate.contexts == contexts
+    write_json(tmp_path / "certificate.json", certificate.to_dict())
+    assert not verify_certificate(tmp_path / "certificate.json", tmp_path).problems
+    operands = Operands.from_digits(long)
+    assert verify_operands(model, task, recipe.coupling, operands).exact.all()

@@ -1,0 +1,289 @@
+"""Written-out work: tokens from Python's integers, ids from a layout token by token."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arithtf.tasks import (
+    IGNORE,
+    NO_ID,
+    Coupling,
+    Division,
+    Level,
+    Multiplication,
+    Operands,
+    Place,
+    RunningSum,
+    show,
+    task_from_dict,
+)
+
+_spec = importlib.util.spec_from_file_location(
+    "worksheet_oracle", Path(__file__).with_name("worksheet_oracle.py")
+)
+oracle = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(oracle)
+TASKS = (Multiplication, RunningSum, Division)
+
+
+def instance(task, problem):
+    return oracle.ORACLES[type(task)](task.base, *problem)
+
+
+def mixed(task, seed: int) -> Coupling:
+    """Levels with a random form for most segments."""
+    rng = np.random.default_rng(seed)
+
+    def forms(chance: float) -> dict[str, Place]:
+        found = {}
+        for segment in task.segments:
+            if rng.random() > chance:
+                continue
+            names = ["offset", "left", "row", "index", "pitch", "cell"]
+            names += ["right"] if segment in task.complete else []
+            found[segment] = Place(**{n: int(rng.integers(-4, 5)) for n in names})
+        return found
+
+    return Coupling(
+        "mixed",
+        (
+            Level(name="plain", key=forms(0.9), query=forms(0.9)),
+            Level(name="cycle", key=forms(0.5), query=forms(0.5), period=3),
+            Level(name="started", key=forms(0.5), query=forms(0.5), start=(6, 9)),
+        ),
+    )
+
+
+def form_id(level, form, place, n, pitch):
+    if form is None:
+        return NO_ID
+    i, r, row = place
+    value = form.offset + form.left * i + form.right * r + form.row * row + form.index * n
+    value += (form.pitch + form.cell * row) * pitch + level.start[0]
+    return value % level.period if level.period else value
+
+
+def check_row(task, coupling, batch, row, problem, solved=True):
+    tokens, pitch = instance(task, problem)
+    prompt = next(n for n, t in enumerate(tokens) if t[0] == "=") + 1
+    columns = [0, *range(batch.start + 2 - prompt, batch.start + 1 - prompt + len(tokens))]
+    expected = np.full(batch.tokens.shape[1], task.base)
+    targets = np.full(batch.tokens.shape[1], IGNORE)
+    key = np.full(batch.key_ids.shape[1:], NO_ID)
+    query = key.copy()
+    for n, (segment, token, *place) in enumerate(tokens):
+        expected[columns[n]] = token if n < prompt or solved else task.base
+        if n >= prompt and solved:
+            targets[columns[n] - 1] = token
+        for number, level in enumerate(coupling.levels):
+            key[number, columns[n]] = form_id(level, level.key.get(segment), place, n, pitch)
+            if n:
+                form = level.query.get(segment)
+                query[number, columns[n - 1]] = form_id(level, form, place, n, pitch)
+    assert batch.tokens[row].tolist() == expected.tolist()
+    assert batch.targets[row].tolist() == targets.tolist()
+    assert batch.key_ids[row].tolist() == key.tolist()
+    assert batch.query_ids[row].tolist() == query.tolist()
+
+
+def problems_of(task, seed: int) -> list[tuple[int, ...]]:
+    """Problems of many shapes, zeros and largest digits among them."""
+    base, rng = task.base, np.random.default_rng(seed)
+    sizes = [(1, 1), (1, 5), (5, 1), (2, 2), (4, 3), (2, 4)]
+    drawn = [tuple(int(rng.integers(base ** (k - 1), base**k)) for k in s) for s in sizes]
+    drawn += [(0, 1), (0, base**3), (base**4, 1), (base**3 - 1, base**3 - 1), (base**2, base - 1)]
+    if isinstance(task, RunningSum):
+        drawn = [(*p, int(rng.integers(base**3))) for p in [*drawn, (0, 0), (1, 0)]]
+    elif isinstance(task, Multiplication):
+        drawn += [(0, 0), (base + 1, 0)]
+    return drawn
+
+
+def operands_of(task, problems) -> Operands:
+    return Operands.from_ints(problems, base=task.base, arity=len(problems[0]))
+
+
+@pytest.mark.parametrize("solved", [True, False])
+@pytest.mark.parametrize("base", [3, 10, 31])
+@pytest.mark.parametrize("kind", TASKS)
+def test_layout_token_by_token(kind, base, solved):
+    task = kind(base)
+    problems = problems_of(task, base)
+    for coupling in (task.work().coupling, mixed(task, base)):
+        batch = task.layout(coupling, operands_of(task, problems), solved=solved)
+        for row, problem in enumerate(problems):
+            check_row(task, coupling, batch, row, problem, solved)
+
+
+@pytest.mark.parametrize("terms", [2, 4, 11, 101])
+def test_sums_of_many_operands(terms):
+    rng = np.random.default_rng(terms)
+    task = RunningSum()
+    problems = [tuple(int(x) for x in rng.integers(0, 10**k, terms)) for k in (1, 3, 7)]
+    problems.append((10**5 - 1,) * terms)
+    batch = task.layout(task.work().coupling, operands_of(task, problems))
+    for row, problem in enumerate(problems):
+        check_row(task, task.work().coupling, batch, row, problem)
+    answers = task.answer(operands_of(task, problems))
+    assert [task.render(a) for a in answers] == [str(sum(p)) for p in problems]
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_columns_are_those_a_problem_needs(kind):
+    task = kind()
+    for problem in problems_of(task, 0):
+        operands = operands_of(task, [problem])
+        lengths = np.diff(operands.offsets).reshape(1, -1)
+        batch = task.layout(task.work().coupling, operands)
+        assert batch.tokens.shape[1] == task.columns(lengths)[0] == len(instance(task, problem)[0])
+        assert task.room(lengths)[0] == (batch.targets != IGNORE).sum()
+        wide = task.layout(task.work().coupling, operands, width=12)
+        assert wide.tokens.shape[1] == task.columns(np.full((1, operands.arity), 12))[0]
+        check_row(task, task.work().coupling, wide, 0, problem)
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 200), (1, 400), (400, 1)])
+@pytest.mark.parametrize("kind", TASKS)
+def test_long_problems_are_python_integers(kind, n, m):
+    rng = np.random.default_rng(n)
+    a, b = (int("".join(map(str, rng.integers(1, 10, k)))) for k in (n, m))
+    task, operands = kind(), Operands.from_ints([(a, b)])
+    answer = task.answer(operands)[0]
+    true = {"*": str(a * b), "+": str(a + b), "/": f"{a // b} r {a % b}"}[task.sign]
+    assert task.render(answer) == true
+    assert task.problem(operands, 0) == f"{a}{task.sign}{b}={true}"
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_batch_is_the_layout_of_its_operands_for_any_threads(kind):
+    task = kind()
+    coupling = task.work().coupling
+    address = {"seed": 5, "split": "train", "step": 9, "lengths": (1, 4), "size": 40}
+    batch = task.batch(coupling, **address)
+    laid = task.layout(coupling, task.operands(**address), width=4)
+    for threads in (1, 3, 8):
+        again = task.batch(coupling, **address, threads=threads)
+        for x, y, z in zip(batch[:4], laid[:4], again[:4], strict=True):
+            assert np.array_equal(x, y)
+            assert np.array_equal(x, z)
+    other = task.batch(coupling, **{**address, "step": 10})
+    assert not np.array_equal(batch.tokens, other.tokens)
+
+
+def test_starts_are_drawn_in_training_only():
+    level = Level(name="s", key={"sum": Place(index=1)}, query={"row": Place()}, start=(3, 90))
+    coupling = Coupling("s", (level,))
+    found = {}
+    for split in ("train", "test"):
+        batch = Multiplication().batch(
+            coupling, seed=1, split=split, step=0, lengths=(3, 3), size=50
+        )
+        found[split] = batch.query_ids[:, 0].max(axis=1)
+    assert set(found["test"].tolist()) == {3}
+    assert len(set(found["train"].tolist())) > 20
+    assert found["train"].min() >= 3
+    assert found["train"].max() <= 90
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_splits_share_no_problem(kind):
+    task = kind()
+    draws = {}
+    for split in ("train", "test"):
+        operands = task.operands(seed=1, split=split, step=0, lengths=(1, 2), size=2000)
+        assert (task.in_test_split(operands) == (split == "test")).all()
+        draws[split] = {tuple(sorted("".join(map(str, d)) for d in p)) for p in operands}
+    assert not draws["train"] & draws["test"]
+
+
+@pytest.mark.parametrize(("kind", "draw"), [(t, k) for t in TASKS for k in t.kinds])
+def test_kinds(kind, draw):
+    task = kind()
+    address = {"seed": 2, "split": "all", "step": 1, "lengths": (3, 4), "size": 30, "kind": draw}
+    batch = task.batch(task.work().coupling, **address)
+    for row, problem in enumerate(task.operands(**address)):
+        numbers = tuple(int("".join(map(str, digits))) for digits in problem)
+        check_row(task, task.work().coupling, batch, row, numbers)
+
+
+def test_parse_and_render():
+    product, total, quotient = Multiplication(), RunningSum(), Division()
+    assert [d.tolist() for d in product.parse(" 012 * 34 ")] == [[1, 2], [3, 4]]
+    assert [d.tolist() for d in total.parse("1+ 20+003")] == [[1], [2, 0], [3]]
+    written = product.vocabulary.text(product.answer(Operands.from_ints([(12, 34)]))[0])
+    assert written == "#088004400#060103400=8040"
+    sums = Operands.from_ints([(7, 8, 9)], arity=3)
+    assert total.vocabulary.text(total.answer(sums)[0]) == "#51100#41200"
+    assert quotient.problem(Operands.from_ints([(100, 7)]), 0) == "100/7=14 r 2"
+    assert Multiplication(16).problem(Operands.from_ints([(255, 17)], base=16), 0) == "ff*11=10ef"
+
+
+@pytest.mark.parametrize("line", ["12", "1*2*3", "*3", "1*", "1*x", "1*-2", "1+2"])
+def test_lines_that_are_no_product(line):
+    with pytest.raises(ValueError, match=r"operand|'\*'"):
+        Multiplication().parse(line)
+
+
+@pytest.mark.parametrize("line", ["12", "1++2", "+3", "1+", "1*2"])
+def test_lines_that_are_no_sum(line):
+    with pytest.raises(ValueError, match=r"operand|'\+'"):
+        RunningSum().parse(line)
+
+
+def test_work_without_an_answer_cannot_be_rendered():
+    with pytest.raises(ValueError, match="no '='"):
+        Multiplication().render([15, 8, 0])
+    with pytest.raises(ValueError, match="no digits"):
+        Multiplication().render([15, 8, 0, 13])
+    with pytest.raises(ValueError, match="'\\*' where a digit"):
+        Multiplication().render([13, 8, 14])
+    with pytest.raises(ValueError, match="no row"):
+        RunningSum().render([])
+    with pytest.raises(ValueError, match="does not end"):
+        Division().render([15, 1, 13, 2])
+
+
+def test_refusals():
+    task = Multiplication()
+    coupling, operands = task.work().coupling, Operands.from_ints([(123, 4)])
+    with pytest.raises(ValueError, match="at least the longest operand, 3"):
+        task.layout(coupling, operands, width=2)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        task.operands(seed=0, split="all", step=0, lengths=(1, 2), size=1, kind="chain")
+    right = Coupling("c", (Level(name="l", key={"sum": Place(right=1)}, query={}),))
+    with pytest.raises(ValueError, match="right must be 0"):
+        task.layout(right, operands)
+    long = Operands.from_digits([(np.ones(10**5, np.uint8),) * 2])
+    with pytest.raises(ValueError, match="32-bit ids"):
+        task.layout(coupling, long)
+    with pytest.raises(ValueError, match="at least one problem of 2"):
+        task.answer(Operands.from_ints([(1,)], arity=1))
+    with pytest.raises(ValueError, match="divides by 0"):
+        Division().answer(Operands.from_ints([(7, 0)]))
+    with pytest.raises(ValueError, match="base of at least 3"):
+        Division(2)
+    with pytest.raises(ValueError, match="terms >= 2"):
+        RunningSum(terms=1)
+
+
+def test_divisors_are_drawn_without_zero():
+    task = Division()
+    for kind in task.kinds:
+        operands = task.operands(
+            seed=3, split="all", step=0, lengths=(1, 3) if kind == "uniform" else (3, 3),
+            size=500, kind=kind,
+        )  # fmt: skip
+        assert all(int("".join(map(str, b))) > 0 for _, b in operands)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_round_trips_and_show(kind):
+    task = kind(7)
+    work = task.work()
+    assert task_from_dict(task.to_dict()) == task
+    assert Coupling.from_dict(work.coupling.to_dict()) == work.coupling
+    text = show(task, work.coupling, task.layout(work.coupling, operands_of(task, [(3, 4)])), 0)
+    tokens = [t for _, t, *_ in instance(task, (3, 4))[0]]
+    assert text.splitlines()[1].split() == ["token", *task.vocabulary.text(np.array(tokens))]
