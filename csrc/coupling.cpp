@@ -9,13 +9,14 @@ namespace {
 
 constexpr std::uint64_t shared_sample = ~std::uint64_t{0};
 constexpr std::uint64_t places_channel = std::uint64_t{1} << 32;
-// Keeps every id a sum that cannot overflow 64 bits; results are checked against 32 bits later.
+// Keep every id a sum that cannot overflow 64 bits; results are checked against 32 bits later.
+constexpr std::int64_t largest_offset = std::int64_t{1} << 31;
 constexpr std::int64_t form_size = 8;
 constexpr std::int64_t largest_factor = std::int64_t{1} << 28;
 
-std::int64_t checked(std::int64_t value, const char* what) {
-  if (value < -largest_factor || value > largest_factor) {
-    throw std::invalid_argument(std::string(what) + " must be within +-2^28, got " +
+std::int64_t checked(std::int64_t value, const char* what, std::int64_t largest = largest_factor) {
+  if (value < -largest || value > largest) {
+    throw std::invalid_argument(std::string(what) + " must be within +-" + std::to_string(largest) + ", got " +
                                 std::to_string(value));
   }
   return value;
@@ -24,7 +25,7 @@ std::int64_t checked(std::int64_t value, const char* what) {
 std::vector<Form> read_forms(const std::int64_t* table, std::int64_t segments) {
   std::vector<Form> forms;
   for (std::int64_t s = 0; s < segments; ++s, table += form_size) {
-    forms.push_back({table[0] != 0, checked(table[1], "offset"), checked(table[2], "left"),
+    forms.push_back({table[0] != 0, checked(table[1], "offset", largest_offset), checked(table[2], "left"),
                      checked(table[3], "right"), checked(table[4], "row"),
                      checked(table[5], "index"), checked(table[6], "pitch"), checked(table[7], "cell")});
   }
@@ -41,11 +42,11 @@ Coupling::Coupling(const std::int64_t* key, const std::int64_t* query, const std
     Level level;
     level.key = read_forms(key + l * segments * form_size, segments);
     level.query = read_forms(query + l * segments * form_size, segments);
-    level.period = checked(settings[0], "period");
-    level.start_low = checked(settings[1], "start");
-    level.start_high = checked(settings[2], "start");
+    level.period = checked(settings[0], "period", largest_offset);
+    level.start_low = checked(settings[1], "start", largest_offset);
+    level.start_high = checked(settings[2], "start", largest_offset);
     level.shared_start = settings[3] != 0;
-    level.randomized = checked(settings[4], "randomized");
+    level.randomized = checked(settings[4], "randomized", largest_offset);
     if (level.period < 0 || level.randomized < 0 || level.start_low > level.start_high) {
       throw std::invalid_argument("a level needs period >= 0, randomized >= 0 and start low <= high");
     }

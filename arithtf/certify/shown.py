@@ -69,6 +69,8 @@ def real_problem(
     place = int(contexts.column[i]) - start_of(task, coupling, operands, instance)
     wanted = _key(contexts, i)
     for problem in _around(operands.problem(instance), place):
+        if not task.takes(problem):
+            continue
         short = Operands.from_digits([problem], arity=operands.arity)
         batch = task.layout(coupling, short)
         found = ContextSet(**collect([batch], windows, sinks).contexts())

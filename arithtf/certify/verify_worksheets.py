@@ -36,7 +36,7 @@ def _seen(slots: list[Slot], tokens: dict[Slot, list[int]]) -> tuple[int, ...]:
 
 def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Multiplication: digit pairs, then sums of low, the high before, what is left, the carry."""
-    mark = {"offset": -5}
+    mark, added = {"offset": -5}, {"final": CELL, "sum": CELL, "carry": AFTER}
     require(
         coupling,
         windows,
@@ -49,51 +49,45 @@ def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
                 "key": {"b": {"right": 2}},
                 "query": {"row": {"row": 2}, "high": {"row": 2}, "low": {"offset": 1, "row": 2}},
             },
-            {
-                "key": {
-                    "low": CELL,
-                    "high": NEXT,
-                    "carry": NEXT,
-                    "sum": {"offset": -2, "pitch": 2, **CELL},
-                },
-                "query": {"final": CELL, "sum": CELL, "carry": AFTER},
-            },
+            {"key": {"low": CELL}, "query": added},
+            {"key": {"high": NEXT}, "query": added},
+            {"key": {"sum": {"offset": -2, "pitch": 2, **CELL}}, "query": added},
+            {"key": {"carry": NEXT}, "query": added},
             {"key": {"final": {"left": 1, "row": 1}}, "query": {"answer": {"left": 1}}},
         ],
-        [[1, 0], [1, 0], [1, 0], [0, 0]],
+        [*[[1, 0]] * 6, [0, 0]],
     )
     base = task["base"]
     row_mark = base + SYMBOL + 1
-    slots: list[Slot] = [
-        (0, -1), (0, 0), (1, -1), (1, 0), *[(2, -1)] * 4, *[(2, 0)] * 4, (3, 0),
-    ]  # fmt: skip
+    slots: list[Slot] = [*((level, d) for level in range(6) for d in (-1, 0)), (6, 0)]
     rows: list[Row] = []
 
-    def add(query: int, target: int, tokens: dict[Slot, list[int]]) -> None:
-        rows.append((query, target, *_seen(slots, tokens)))
+    def add(query: int, target: int, tokens: dict[Slot, int]) -> None:
+        rows.append((query, target, *(tokens.get(slot, ABSENT) for slot in slots)))
 
     for factor, first in product(range(base), (True, False)):
         for before, x, left, can_end in _product_columns(base, factor, first):
             high_before, carry = before or (ABSENT, ABSENT)
             low, high = x * factor % base, x * factor // base
             start = carry if before else row_mark
-            add(start, high, {(0, 0): [x], (1, 0): [factor]})
-            add(high, low, {(0, -1): [x], (1, -1): [factor]})
-            summed = [t for t in (low, high_before, carry, left) if t != ABSENT]
-            digit, after = sum(summed) % base, sum(summed) // base
-            add(low, digit, {(2, 0): summed})
-            add(digit, after, {(2, -1): summed})
+            add(start, high, {(0, 0): x, (1, 0): factor})
+            add(high, low, {(0, -1): x, (1, -1): factor})
+            addends = {2: low, 3: high_before, 4: left, 5: carry}
+            there = {level: token for level, token in addends.items() if token != ABSENT}
+            digit, after = sum(there.values()) % base, sum(there.values()) // base
+            add(low, digit, {(level, 0): token for level, token in there.items()})
+            add(digit, after, {(level, -1): token for level, token in there.items()})
             if can_end:
-                add(after, high + after, {(2, 0): [high, after]})
+                add(after, high + after, {(3, 0): high, (5, 0): after})
     digits = range(base)
     for token, seen in product(digits, digits):
-        add(token, row_mark, {(1, 0): [seen]})
-        add(token, seen, {(0, 0): [base + EQUALS], (3, 0): [seen]})
+        add(token, row_mark, {(1, 0): seen})
+        add(token, seen, {(0, 0): base + EQUALS, (6, 0): seen})
     for token in digits:
-        add(base + EQUALS, row_mark, {(1, 0): [token]})
-        add(base + EQUALS, token, {(0, 0): [base + EQUALS], (3, 0): [token]})
+        add(base + EQUALS, row_mark, {(1, 0): token})
+        add(base + EQUALS, token, {(0, 0): base + EQUALS, (6, 0): token})
         add(token, base + EQUALS, {})
-        add(token, base + EOS, {(0, 0): [base + EQUALS]})
+        add(token, base + EOS, {(0, 0): base + EQUALS})
     return derived(rows, slots, base)
 
 
@@ -231,6 +225,7 @@ def _quotient_levels(trials: int) -> list[Json]:
     mark, over, copied = {"offset": -5}, {"offset": -7}, {"offset": -10, "left": -1}
     row: Form = {"row": 1}
     rows: Form = {"row": 8}
+    took, counted = {"offset": 1, "row": 8}, {"offset": 2, "row": 8}
     column: Form = {"left": 1}
     below = {"pitch": 2, **CELL}
     starts = ("first mark", "end", "first borrow", "first digit", "first taken")
@@ -259,8 +254,8 @@ def _quotient_levels(trials: int) -> list[Json]:
             "key": {"flag": {"row": 8}, "count": {"offset": 10, "row": 8}},
             "query": {
                 **dict.fromkeys(digits, rows),
-                **dict.fromkeys(taken, {"offset": 1, "row": 8}),
-                **dict.fromkeys(("count", "digit"), {"offset": 2, "row": 8}),
+                **dict.fromkeys(taken, took),
+                **dict.fromkeys(("count", "digit"), counted),
                 "mark": {"offset": 3, "row": 8},
             },
         },

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks.batch import Operands
+from arithtf.tasks.batch import Bytes, Operands
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.work import Work, quotient_work
@@ -70,6 +71,26 @@ class Division(WorksheetTask):
         """
         self.proved(coupling, windows)
         return quotient_cover(self.base)
+
+    def takes(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands are a problem: two, the second of which is not 0."""
+        return len(problem) == self.arity and bool(np.asarray(problem[-1]).any())
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens lead to the quotient."""
+        return int(np.flatnonzero(answer_tokens == self.vocabulary.equals)[-1]) + 1
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A trial's remainder, with what came of it, or the quotient or the remainder."""
+        if row[0] == self.vocabulary.equals:
+            return "quotient", self.padded_number(row[1:])
+        if ended:
+            return "remainder", self.padded_number(row[1:])
+        width, rest = divmod(len(row) - 1, 3)
+        if rest:
+            raise ValueError("a trial has three tokens for each column and one more")
+        goes = "goes" if row[width] == 0 else "does not go"
+        return f"trial {number}: {goes}, {row[-1]}", self.padded_number(row[1 + width : -1 : 2])
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> quotient and remainder, like "14 r 2".

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.batch import Operands
@@ -47,8 +48,6 @@ class Multiplication(WorksheetTask):
         "bos", "a", "*", "b", "=", "row", "high", "low", "sum", "final", "carry", "end", "answer",
     )  # fmt: skip
     complete: ClassVar[tuple[str, ...]] = ("bos", "a", "*", "b", "=")
-    kinds: ClassVar[tuple[str, ...]] = MULTIPLICATION_KINDS
-    example: ClassVar[str] = "12*34"
 
     def work(self) -> Work:
         """See `arithtf.tasks.work.product_work`."""
@@ -66,6 +65,14 @@ class Multiplication(WorksheetTask):
         """
         self.proved(coupling, windows)
         return product_cover(self.base)
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row's running sum, shifted to its place, or the product."""
+        if row[0] == self.vocabulary.equals:
+            return "product", self.padded_number(row[1:])
+        return f"row {number}", self.padded_number(np.append(row[3:-1:4], row[-1])) + " " * (
+            number - 1
+        )
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> the product as a person writes it.

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.batch import Bytes, Operands, text_digits
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.work import Work, sum_work
-from arithtf.tasks.worksheet import WorksheetTask
+from arithtf.tasks.worksheet import ROW, WorksheetTask
 from arithtf.tasks.worksheet_cover import sum_cover
 
 
@@ -92,6 +93,18 @@ class RunningSum(WorksheetTask):
             text_digits(p, self.base, name=f"operand {i + 1}") for i, p in enumerate(parts)
         )
 
+    def takes(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands are a problem: two or more."""
+        return len(problem) >= 2
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens lead to the last row."""
+        return int(np.flatnonzero(answer_tokens == self.vocabulary.id(ROW))[-1]) + 1
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row's running sum."""
+        return f"with operand {number + 1}", self.padded_number(row[1::2])
+
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> the last running sum as a person writes it.
 
@@ -102,7 +115,7 @@ class RunningSum(WorksheetTask):
             ValueError: no row, no digits, or a token that is not a digit.
         """
         last = self.rows(answer_tokens)[-1]
-        if not last.size or last[0] != self.vocabulary.id("#"):
+        if not last.size or last[0] != self.vocabulary.id(ROW):
             raise ValueError("the work has no row; expected '#' before the first")
         return self.number(last[1::2])
 

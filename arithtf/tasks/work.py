@@ -42,9 +42,9 @@ def product_work() -> Work:
     | mark of row j | digit j of b |
     | digit k of the product | the final digit k; "=" |
 
-    The last sum of a row, in column n, sees a high and a carry only.
+    The last sum of a row, in column n, sees a high and a carry only. Each of the four that are added
+    has a level of its own, so that a head looks up one token.
     """  # noqa: E501
-    final = ("final", "sum")
     multiplicand = Level(
         name="multiplicand",
         key={"a": Place(right=2), "=": Place(offset=-5)},
@@ -55,21 +55,19 @@ def product_work() -> Work:
         key={"b": Place(right=2)},
         query={"row": Place(row=2), "high": Place(row=2), "low": Place(row=2, offset=1)},
     )
-    column = Level(
-        name="column",
-        key={
-            "low": _CELL,
-            "high": _NEXT_COLUMN,
-            "carry": _NEXT_COLUMN,
-            "sum": Place(cell=2, pitch=2, left=2, offset=-2),
-        },
-        query={**dict.fromkeys(final, _CELL), "carry": _CELL_AFTER},
-    )
+    addends = {
+        "low": {"low": _CELL},
+        "high before": {"high": _NEXT_COLUMN},
+        "row above": {"sum": Place(cell=2, pitch=2, left=2, offset=-2)},
+        "carry": {"carry": _NEXT_COLUMN},
+    }
+    added = {"final": _CELL, "sum": _CELL, "carry": _CELL_AFTER}
+    columns = (Level(name=name, key=key, query=added) for name, key in addends.items())
     product = Level(
         name="product", key={"final": Place(row=1, left=1)}, query={"answer": Place(left=1)}
     )
-    coupling = Coupling("work", (multiplicand, multiplier, column, product))
-    return Work(coupling, ((1, 0), (1, 0), (1, 0), (0, 0)))
+    coupling = Coupling("work", (multiplicand, multiplier, *columns, product))
+    return Work(coupling, (*[(1, 0)] * 6, (0, 0)))
 
 
 def sum_work() -> Work:

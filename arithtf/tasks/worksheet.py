@@ -38,7 +38,6 @@ class WorksheetTask(Task):
     base: int
     sheet: ClassVar[str]
     sign: ClassVar[str]
-    example: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = PAIRS
     arity: ClassVar[int] = 2
 
@@ -123,7 +122,8 @@ class WorksheetTask(Task):
             lengths: (low, high), uniform lengths of each operand; of the longer one in structured
                 kinds.
             size: number of instances B.
-            kind: one of `kinds`.
+            kind: one of `kinds`. In half of the "uniform" problems each digit is the largest of
+                three, so that what many large digits need is not rare.
             threads: 0 chooses by size.
 
         Returns:
@@ -229,6 +229,51 @@ class WorksheetTask(Task):
             )
         names = ("the first operand", "the second operand")
         return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+
+    def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens are work that leads to the answer proper."""
+        ends = np.flatnonzero(answer_tokens == self.vocabulary.equals)
+        return int(ends[-1]) + 1 if ends.size else 0
+
+    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
+        """The rows as people would write them, most significant digit first, aligned.
+
+        Args:
+            answer_tokens: [n], the work and the answer; ignored from the first EOS on. A row that
+                is none is shown as it stands.
+        """
+        shown, ended = [], False
+        for number, row in enumerate(self.rows(answer_tokens)[1:], start=1):
+            try:
+                label, text = self.shown_row(row, number, ended)
+            except ValueError:
+                label, text = "?", self.vocabulary.text(row)
+            shown.append((label, text))
+            ended |= bool(row[0] == self.vocabulary.equals)
+        left = max((len(label) for label, _ in shown), default=0)
+        right = max((len(text) for _, text in shown), default=0)
+        return [f"{label:<{left}}  {text:>{right}}" for label, text in shown]
+
+    @abstractmethod
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row as a label and a text.
+
+        Args:
+            row: tokens, the mark first.
+            number: 1 for the first row.
+            ended: the work is over, "=" came before.
+
+        Raises:
+            ValueError: it is no row of this task.
+        """
+
+    def padded_number(self, digits: npt.NDArray[np.int64]) -> str:
+        """Digits, least significant first, as text with the zeros in front.
+
+        Raises:
+            ValueError: see `number`.
+        """
+        return self.number(digits).rjust(len(digits), "0")
 
     def rows(self, answer_tokens: npt.ArrayLike) -> list[npt.NDArray[np.int64]]:
         """Tokens as generated, up to EOS, cut at the marks of rows and at "=".

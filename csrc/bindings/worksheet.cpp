@@ -18,6 +18,7 @@ Shape shape_of(const Sheet& sheet, int64_t arity) {
   shape.base = sheet.base();
   shape.arity = arity;
   shape.divisor = sheet.divides();
+  shape.skewed = true;
   return shape;
 }
 

@@ -127,6 +127,7 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
     }
     draw_digit();
     if (shape.related) relate(words);
+    if (shape.skewed) enlarge(words);
     if (shape.divisor && is_zero(operands_.back())) continue;
     if (draw_.split == Split::all ||
         in_test_split(operands_.data(), shape.arity) == (draw_.split == Split::test)) {
@@ -148,6 +149,21 @@ void Sampler::relate(WordStream& words) {
   std::uint8_t* digits = digits_[1].data();
   std::copy_n(a.digits + a.length - shared, shared, digits + b.length - shared);
   if (b.length > 1 && digits[0] == 0) digits[0] = 1;
+}
+
+// Makes every digit of half of the problems the largest of three: long sums then carry often and far.
+void Sampler::enlarge(WordStream& words) {
+  if (words.below(2) == 0) return;
+  std::vector<std::uint8_t> other(static_cast<std::size_t>(draw_.high));
+  for (std::size_t k = 0; k < operands_.size(); ++k) {
+    for (int again = 0; again < 2; ++again) {
+      fill_uniform(words, draw_.shape.base, other.data(), operands_[k].length);
+      for (std::int64_t i = 0; i < operands_[k].length; ++i) {
+        std::uint8_t& digit = digits_[k][static_cast<std::size_t>(i)];
+        digit = std::max(digit, other[static_cast<std::size_t>(i)]);
+      }
+    }
+  }
 }
 
 void Operands::check(const Shape& shape) const {

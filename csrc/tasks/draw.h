@@ -32,6 +32,7 @@ struct Shape {
   bool last_digit = false;  // the last operand is a single digit
   bool related = false;     // half of the uniform problems agree in a random number of low digits
   bool divisor = false;     // the last operand is not 0
+  bool skewed = false;      // half of the uniform problems have large digits more often than small ones
 
   std::int64_t numbers() const { return arity - (last_digit ? 1 : 0); }
 };
@@ -59,6 +60,7 @@ class Sampler {
 
  private:
   void relate(WordStream& words);
+  void enlarge(WordStream& words);
 
   Draw draw_;
   std::vector<std::vector<std::uint8_t>> digits_;

@@ -94,11 +94,11 @@ def test_windows_too_small_and_too_large():
     task = Multiplication()
     coupling, windows = task.work()
     with pytest.raises(CannotCertify, match="need different tokens"):
-        check_task(task, coupling, (*windows[:2], (0, 0), windows[3]))
+        check_task(task, coupling, (*windows[:2], (0, 0), *windows[3:]))
     with pytest.raises(CannotCertify, match=r"up to \(1, 0\), got \(2, 0\)"):
         check_task(task, coupling, ((2, 0), *windows[1:]))
     with pytest.raises(CannotCertify, match="infinite window"):
-        check_task(task, coupling, (*windows[:2], None, windows[3]))
+        check_task(task, coupling, (*windows[:2], None, *windows[3:]))
     other = replace(coupling.levels[0], key={})
     with pytest.raises(CannotCertify, match="none of the coupling of multiplication's work"):
         check_task(task, Coupling("other", (other,)), ((1, 0),))
@@ -110,9 +110,9 @@ LONG = [[[2] * 60, [1, 2] * 12], [[2], [2] * 50]]
 @pytest.mark.parametrize(
     ("name", "task", "lengths", "contexts", "long"),
     [
-        ("multiplication", Multiplication(3), (4, 4), 132, LONG),
+        ("multiplication", Multiplication(3), (6, 6), 202, LONG),
         ("running-sum", RunningSum(3), (1, 4), 46, LONG),
-        ("division", Division(3), (1, 4), 277, LONG),
+        ("division", Division(3), (1, 4), 214, LONG),
     ],
 )  # fmt: skip
 def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_path):
@@ -122,7 +122,7 @@ def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_
     sizes["encoding"] = recipe.model.encoding
     recipe = replace(
         recipe, task=task, coupling=task.work().coupling, model=ModelConfig(**sizes),
-        lengths=lengths, batch=64, steps=300,
+        lengths=lengths, batch=128, local=512, steps=400,
     )  # fmt: skip
     model = train(recipe, tmp_path, device="cpu")
     certificate = certify(tmp_path)
