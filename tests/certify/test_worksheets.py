@@ -122,7 +122,7 @@ def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_
     sizes["encoding"] = recipe.model.encoding
     recipe = replace(
         recipe, task=task, coupling=task.work().coupling, model=ModelConfig(**sizes),
-        lengths=lengths, batch=128, local=512, steps=400,
+        lengths=lengths, batch=128, local=512, steps=800,
     )  # fmt: skip
     model = train(recipe, tmp_path, device="cpu")
     certificate = certify(tmp_path)
