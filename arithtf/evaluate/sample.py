@@ -73,9 +73,8 @@ def evaluate(
 
 
 def longest_of(recipe: Recipe, length: int) -> int:
-    """Columns of the task's largest problems whose longest operand has `length` digits."""
-    task = recipe.task
-    return max(tokens_of(task, shape) for shape in task.shapes(length))
+    """Columns of problems of the shape that is sampled, all operands of `length` digits."""
+    return tokens_of(recipe.task, recipe.task.shapes(length)[0])
 
 
 def _verdicts(

@@ -76,6 +76,22 @@ class Division(WorksheetTask):
         """Whether operands are a problem: two, the second of which is not 0."""
         return len(problem) == self.arity and bool(np.asarray(problem[-1]).any())
 
+    def shapes(self, length: int) -> list[tuple[int, ...]]:
+        """Operand lengths worth a test: even, lopsided, and a divisor half as long."""
+        half = [(length, length // 2)] if length > 3 else []
+        return [*super().shapes(length), *half]
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A division like "100/7" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: a divisor that is 0, or what is wrong with the line.
+        """
+        operands = super().parse(line)
+        if not self.takes(operands):
+            raise ValueError("expected a divisor of at least 1, got 0")
+        return operands
+
     def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
         """How many of the answer's tokens lead to the quotient."""
         return int(np.flatnonzero(answer_tokens == self.vocabulary.equals)[-1]) + 1

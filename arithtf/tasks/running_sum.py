@@ -97,6 +97,10 @@ class RunningSum(WorksheetTask):
         """Whether operands are a problem: two or more."""
         return len(problem) >= 2
 
+    def shapes(self, length: int) -> list[tuple[int, ...]]:
+        """As many operands as are drawn, and 2, 10, 100, 1000 of them, of `length` digits each."""
+        return [(length,) * terms for terms in dict.fromkeys((self.terms, 2, 10, 100, 1000))]
+
     def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
         """How many of the answer's tokens lead to the last row."""
         return int(np.flatnonzero(answer_tokens == self.vocabulary.id(ROW))[-1]) + 1

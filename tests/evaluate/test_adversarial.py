@@ -141,3 +141,14 @@ def test_suites_that_a_task_does_not_have():
         stress(model, recipe, "carry")
     with pytest.raises(ValueError, match="copy has one"):
         stress(model, recipe, "grid")
+
+
+def test_sums_have_up_to_a_thousand_operands_and_divisors_are_not_0():
+    sums, division = get_recipe("running-sum").task, get_recipe("division").task
+    assert {len(shape) for shape in sums.shapes(5)} >= {2, 3, 10, 100, 1000}
+    found = families(sums, (3,) * 10)
+    assert [digits.tolist() for digits in found["nines"][0]] == [[9, 9, 9]] * 10
+    assert {len(problem) for kind in found.values() for problem in kind} == {10}
+    divisors = [b for kind in families(division, (3, 1)).values() for _, b in kind]
+    assert divisors
+    assert all(b.any() for b in divisors)

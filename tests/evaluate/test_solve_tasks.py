@@ -109,3 +109,14 @@ def test_answers_have_the_columns_that_they_need(name):
             assert batch.tokens.shape[1] - 1 - batch.start == task.room(lengths)[0]
             longest = max(len(answer) for answer in task.answer(operands))
             assert longest + 1 <= task.room(lengths)[0]
+
+
+def test_sums_of_any_number_of_operands_and_no_division_by_zero():
+    sums, division = get_recipe("running-sum"), get_recipe("division")
+    for recipe, lines in ((sums, ["1+2+3", "4+5", "1+2+3+4+5", "6+7+8"]), (division, ["7/0"])):
+        short = replace(recipe, steps=1, batch=4)
+        model = train(short)
+        together = Solver(model, short).solve(lines)
+        alone = [Solver(model, short).solve([line])[0] for line in lines]
+        assert together == alone
+    assert "divisor of at least 1" in together[0].error
