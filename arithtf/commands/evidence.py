@@ -13,7 +13,7 @@ from arithtf.commands.console import count, percent, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
-from arithtf.evaluate.problems import tokens_of, too_large
+from arithtf.evaluate.problems import too_large
 from arithtf.evaluate.results import shape_text, size_text
 from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
@@ -74,10 +74,10 @@ def stress(arguments: argparse.Namespace) -> int:
         model, recipe, arguments.run_directory, suites, max_tokens=arguments.max_tokens
     )
     show_suites(rows)
-    for shape in too_large(recipe.task, arguments.max_digits, arguments.max_tokens):
+    for name, shape, tokens in too_large(recipe.task, arguments.max_digits, arguments.max_tokens):
         say(
-            f"left out: {shape_text(shape)} and more ({count(tokens_of(recipe.task, shape))} "
-            f"tokens a problem, the limit is {count(arguments.max_tokens)}; see --max-tokens)"
+            f"left out: {name} of {shape_text(shape)} and more ({count(tokens)} tokens a problem, "
+            f"the limit is {count(arguments.max_tokens)}; see --max-tokens)"
         )
     return 1 if any(row["exact"] < row["count"] for row in rows) else 0
 
@@ -161,7 +161,10 @@ def _step(row: Row) -> str:
 
 
 def _largest(rows: Sequence[Row]) -> Row:
-    return max(rows, key=lambda row: (row["length"], (row["left"] or 0) * (row["right"] or 0)))
+    def size(row: Row) -> tuple[int, int, int]:
+        return row["length"], row["operands"] or 0, (row["left"] or 0) * (row["right"] or 0)
+
+    return max(rows, key=size)
 
 
 def failure_text(row: Row) -> str:

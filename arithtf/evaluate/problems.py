@@ -181,11 +181,42 @@ def shapes(task: Task, lengths: Iterable[int], max_tokens: int) -> list[tuple[in
     return list(dict.fromkeys(s for s in found if tokens_of(task, s) <= max_tokens))
 
 
-def too_large(task: Task, max_digits: int, max_tokens: int) -> list[tuple[int, ...]]:
-    """The smallest shape of each sort, even or lopsided, that the ladder leaves out."""
-    found: dict[int, tuple[int, ...]] = {}
-    for length in ladder_lengths(max_digits):
-        for sort, shape in enumerate(task.shapes(length)):
-            if tokens_of(task, shape) > max_tokens:
-                found.setdefault(sort, shape)
+class Part(NamedTuple):
+    """A task alone: one of a joint task, or the task itself.
+
+    Args:
+        sign: before the kinds of its problems; empty if it is the task itself.
+        prefix: what the joint task has before the operands.
+        task: the task.
+    """
+
+    sign: str
+    prefix: Problem
+    task: Task
+
+
+def parts_of(task: Task) -> list[Part]:
+    """The parts of a joint task, or the task alone."""
+    joined = [
+        Part(f"{sign} ", (np.array([number], np.uint8),), part)
+        for number, (sign, part) in enumerate(task.parts.items())
+    ]
+    return joined or [Part("", (), task)]
+
+
+def too_large(
+    task: Task, max_digits: int, max_tokens: int
+) -> list[tuple[str, tuple[int, ...], int]]:
+    """The smallest shape of each sort, even or lopsided, that the ladder leaves out.
+
+    Returns:
+        (name of the task, operand lengths, columns).
+    """
+    found: dict[tuple[str, int], tuple[str, tuple[int, ...], int]] = {}
+    for part in parts_of(task):
+        for length in ladder_lengths(max_digits):
+            for sort, shape in enumerate(part.task.shapes(length)):
+                columns = tokens_of(part.task, shape)
+                if columns > max_tokens:
+                    found.setdefault((part.sign, sort), (part.task.name, shape, columns))
     return list(found.values())

@@ -48,7 +48,7 @@ def evaluate(
     rows = []
     for length in lengths:
         began = time.perf_counter()
-        shape = recipe.task.shapes(length)[0]
+        shape = _sampled(recipe, length)
         verdict = Verdict.join(list(_verdicts(model, recipe, length, count, seed)))
         row = result_row(
             "sampled",
@@ -70,6 +70,12 @@ def evaluate(
         if progress is not None:
             progress(row)
     return rows
+
+
+def _sampled(recipe: Recipe, length: int) -> tuple[int, ...]:
+    """Operand lengths of the problems that are sampled."""
+    task = recipe.task
+    return task.shapes(length)[0][1 if task.parts else 0 :]
 
 
 def longest_of(recipe: Recipe, length: int) -> int:

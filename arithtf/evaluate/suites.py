@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.evaluate.problems import (
+    Part,
     carry_problems,
     grid_problems,
     ladder_lengths,
+    parts_of,
     shapes,
     tokens_of,
 )
@@ -138,19 +140,21 @@ class _Judge:
         verdict, seconds = self.verdict(operands)
         return self._row(suite, kind, verdict, seconds, sizes_of(operands) | facts)
 
-    def rows(self, suite: str, groups: Mapping[Any, Sequence[Problem]]) -> Iterator[Row]:
+    def rows(
+        self, suite: str, part: Part, groups: Mapping[str, Sequence[Problem]]
+    ) -> Iterator[Row]:
         """A row for each group of problems, all judged together: alone they are too few."""
         if not groups:
             return
-        parts = {name: list(problems) for name, problems in groups.items()}
-        together = [problem for problems in parts.values() for problem in problems]
+        together = [(*part.prefix, *problem) for found in groups.values() for problem in found]
         verdict, seconds = self.verdict(Operands.from_digits(together, arity=len(together[0])))
         first = 0
-        for name, problems in parts.items():
+        for name, problems in groups.items():
             end = first + len(problems)
             share = seconds * (end - first) / len(together)
             facts = sizes_of(Operands.from_digits(problems, arity=len(problems[0])))
-            yield self._row(suite, name, _part(verdict, slice(first, end)), share, facts)
+            one = _part(verdict, slice(first, end))
+            yield self._row(suite, f"{part.sign}{name}", one, share, facts)
             first = end
 
     def _row(
@@ -186,31 +190,35 @@ def _carry(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
 
 
 def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
-    task, maker = judge.task, Maker(judge.task, seed)
     lengths = sorted({n for n in SHORT if n <= sizes.max_digits} | set(_decades(sizes)))
-    for shape in shapes(task, lengths, sizes.max_tokens):
-        most = max(1, SHARE // tokens_of(task, shape))
-        yield from judge.rows("adversarial", choose(task, maker.families(shape), most))
+    for part in parts_of(judge.task):
+        maker = Maker(part.task, seed)
+        for shape in shapes(part.task, lengths, sizes.max_tokens):
+            most = max(1, SHARE // tokens_of(part.task, shape))
+            found = choose(part.task, maker.families(shape), most)
+            yield from judge.rows("adversarial", part, found)
 
 
 def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
-    task, maker = judge.task, Maker(judge.task, seed + 1)
-    for shape in shapes(task, _decades(sizes), sizes.max_tokens):
-        most = max(1, min(FEW, SHARE // tokens_of(task, shape)))
-        for family in maker.families(shape):
-            if family.kind in LADDER:
-                # One kind at a time: the largest problems fill the memory alone.
-                yield from judge.rows("ladder", choose(task, [family], most))
+    for part in parts_of(judge.task):
+        maker = Maker(part.task, seed + 1)
+        for shape in shapes(part.task, _decades(sizes), sizes.max_tokens):
+            most = max(1, min(FEW, SHARE // tokens_of(part.task, shape)))
+            for family in maker.families(shape):
+                if family.kind in LADDER:
+                    # One kind at a time: the largest problems fill the memory alone.
+                    yield from judge.rows("ladder", part, choose(part.task, [family], most))
 
 
 def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     if judge.task.arity < 2:
         raise _NoSuite(f"the suite 'grid' is about several operands, {judge.task.name} has one")
-    for cells in grid_problems(judge.task, sizes.max_digits, sizes.max_tokens, seed):
-        groups = {(cell.left, cell.right): cell.problems for cell in cells}
-        rows = judge.rows("grid", groups)
-        for (left, right), row in zip(groups, rows, strict=True):
-            yield row | {"kind": "mixed", "left": left, "right": right}
+    for part in parts_of(judge.task):
+        for cells in grid_problems(part.task, sizes.max_digits, sizes.max_tokens, seed):
+            groups = {f"{number}": cell.problems for number, cell in enumerate(cells)}
+            for cell, row in zip(cells, judge.rows("grid", part, groups), strict=True):
+                sides = {"left": cell.left, "right": cell.right}
+                yield row | {"kind": f"{part.sign}mixed"} | sides
 
 
 def _decades(sizes: Sizes) -> list[int]:
@@ -227,6 +235,8 @@ def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     except ValueError as error:
         raise _NoSuite(f"there is no tour for this model: {error}") from error
     row = judge.row("tour", "tour", operands) | {"left": None, "right": None}
+    if judge.task.parts:
+        row["operands"] = operands.arity - 1
     met, contexts = coverage(layouts(judge.task, judge.coupling, operands))
     yield row | {"contexts": contexts, "covered": met}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -100,6 +100,14 @@ class Task(ABC):
         longest = np.asarray(lengths, np.int64).max(axis=1, initial=0)
         columns: npt.NDArray[np.int64] = (longest + 1) * self.arity + 1 + self.room(lengths)
         return columns
+
+    @property
+    def parts(self) -> Mapping[str, Task]:
+        """The tasks that a joint task is made of, by their signs; of others there are none.
+
+        The first operand of a joint task's problem is the number of its part, one digit.
+        """
+        return {}
 
     def takes(self, problem: Sequence[Bytes]) -> bool:
         """Whether operands without leading zeros are a problem of this task."""

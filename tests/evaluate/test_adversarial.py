@@ -97,7 +97,7 @@ def test_shapes_stop_where_their_tokens_do():
     columns = {shape: tokens_of(task, shape) for shape in [(10, 10), (100, 100), (100, 1)]}
     most = columns[100, 100] - 1
     assert shapes(task, (10, 100), most) == [(10, 10), (10, 1), (1, 10), (100, 1), (1, 100)]
-    assert too_large(task, 100, most) == [(100, 100)]
+    assert too_large(task, 100, most) == [("multiplication", (100, 100), most + 1)]
     assert too_large(task, 100, most + 1) == []
     # What a shape is said to cost is what its layout takes.
     problem = families(task, (10, 10))["nines"][0]
