@@ -8,7 +8,7 @@ from pathlib import Path
 
 from arithtf.certify import certify as certify_model
 from arithtf.commands.console import count, misuse, say, seconds, table, warn
-from arithtf.commands.evidence import certificate_text
+from arithtf.commands.evidence import certificate_text, with_interval
 from arithtf.commands.training import train_shown
 from arithtf.discover import (
     FILE,
@@ -19,10 +19,14 @@ from arithtf.discover import (
     save_discovery,
 )
 from arithtf.discover.growth import Report
+from arithtf.evaluate import evaluate, record
+from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.tasks import TASKS, Coupling, Place, Task
 
 INTERRUPTED = 130
+LENGTHS, COUNT = (5, 10, 20), 100
+"""Digits and number of the problems sampled where nothing can be proved."""
 
 
 def discover(arguments: argparse.Namespace) -> int:
@@ -65,10 +69,15 @@ def _search(task: Task, seed: int, path: Path) -> Discovery | None:
         f"on the examples: {count(found.contexts)} contexts, no conflict; longer problems add "
         f"{count(found.new_longer)}, as many further short ones {count(found.new_short)}"
     )
-    say(
-        f"at every length: {count(discovery.contexts or 0)} contexts, no conflict, enumerated in "
-        f"{seconds(enumerated)}; written to {path}"
-    )
+    if discovery.contexts is None:
+        why = discovery.passed_over[0][2] if discovery.passed_over else "unknown"
+        say(f"longer problems than these cannot be enumerated: {why}")
+    else:
+        say(
+            f"at every length: {count(discovery.contexts)} contexts, no conflict, enumerated in "
+            f"{seconds(enumerated)}"
+        )
+    say(f"written to {path}")
     return discovery
 
 
@@ -123,11 +132,21 @@ def _reporter() -> Report:
     return report
 
 
+def _sample(model: Transformer, recipe: Recipe, out: Path) -> None:
+    """What can be said without a proof: shares of random problems, with their intervals."""
+    rows = evaluate(model, recipe, lengths=LENGTHS, count=COUNT, seed=recipe.seed)
+    record(out, rows)
+    cells = [(count(row["length"]), with_interval(row, "exact"), str(row["grade"])) for row in rows]
+    table(("digits", "exact match [95 %]", "grade"), cells)
+
+
 def _prove(recipe: Recipe, out: Path) -> int:
     """Train and certify; a run that was cut off goes on."""
-    train_shown(recipe, out, resume=True)
+    model = train_shown(recipe, out, resume=True)
     certificate = certify_model(out)
     certificate.save(out / "certificate.json")
     say(certificate_text(certificate))
     say(f"certificate: {out / 'certificate.json'}")
+    if certificate.verdict == "refused":
+        _sample(model, recipe, out)
     return 0 if certificate.certified else 1

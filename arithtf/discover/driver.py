@@ -95,11 +95,14 @@ class Discoverer:
         """Draw the examples."""
         self._begun = time.perf_counter()
         self._task = task
-        self._passed_over: list[tuple[Coupling, Windows, str]] = []
+        self._clashing: list[tuple[Coupling, Windows, str]] = []
         self._search = Search(*drawn(task, seed), refuse=self._refuse, report=report)
 
     def run(self) -> Discovery:
         """The best coupling that has no conflict at any length.
+
+        Where the task's cover accepts none of the simplest sights by itself, it is one for a
+        coupling of its own; then the best on the examples is returned, not enumerated.
 
         Raises:
             NothingFound: there is none within the generations that are searched.
@@ -107,35 +110,40 @@ class Discoverer:
         for found in self._search.results():
             begun = time.perf_counter()
             coupling, windows = self._search.coupling(found.tables)
+            if not self._search.enumerable:
+                self._clashing.append((coupling, windows, self._refuse(coupling, windows) or ""))
+                return self._discovery(found, None, 0.0, finished=True)
             try:
                 contexts = len(check_task(self._task, coupling, windows).contexts.target)
             except CannotCertify as error:
-                self._passed_over.append((coupling, windows, str(error)))
+                self._clashing.append((coupling, windows, str(error)))
                 continue
-            return self._discovery(found, contexts, time.perf_counter() - begun)
+            return self._discovery(found, contexts, time.perf_counter() - begun, finished=True)
         raise NothingFound(
             f"no coupling for {self._task.name} was found in {GENERATIONS} generations: "
-            f"{self._search.tried:,} tables tried, {len(self._passed_over)} passed over"
+            f"{self._search.tried:,} tables tried, {len(self._passed_over())} passed over"
         )
 
     def best(self) -> Discovery | None:
         """The best so far, unfinished; None before anything was scored."""
         found = self._search.best()
-        return None if found is None else self._discovery(found, None, 0.0)
+        return None if found is None else self._discovery(found, None, 0.0, finished=False)
 
-    def _discovery(self, found: Found, contexts: int | None, enumerated: float) -> Discovery:
+    def _discovery(
+        self, found: Found, contexts: int | None, enumerated: float, *, finished: bool
+    ) -> Discovery:
         search = self._search
         coupling, windows = search.coupling(found.tables)
         return Discovery(
             coupling,
             windows,
-            contexts is not None,
+            finished,
             found,
             contexts,
             search.sights(),
             search.tried,
             search.log_space(),
-            tuple(self._passed_over),
+            self._passed_over(),
             (time.perf_counter() - self._begun - enumerated, enumerated),
         )
 
@@ -143,9 +151,12 @@ class Discoverer:
         try:
             self._task.cover(coupling, windows)
         except ValueError as error:
-            self._passed_over.append((coupling, windows, str(error)))
             return str(error)
         return None
+
+    def _passed_over(self) -> tuple[tuple[Coupling, Windows, str], ...]:
+        refused = ((*self._search.coupling(t), why) for t, why in self._search.refused)
+        return (*self._clashing, *refused)
 
 
 def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows] | None:
@@ -196,7 +207,7 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
         vocabulary=task.vocabulary.size, levels=len(windows), encoding=encoding, heads=heads,
         width=config.width, hidden=config.hidden, blocks=config.blocks,
     )  # fmt: skip
-    names = ("lengths", "batch", "steps", "learning_rate", "warmup", "weight_decay")
+    names = ("lengths", "batch", "local", "steps", "learning_rate", "warmup", "weight_decay")
     schedule = {name: getattr(settings, name) for name in names} if settings else {}
     return Recipe(
         name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from arithtf.discover.examples import Examples
 from arithtf.discover.scoring import Scorer, Scores, factor
-from arithtf.discover.space import RADIUS, Sight, sights
+from arithtf.discover.space import RADIUS, Sight
+from arithtf.discover.space import sights as find_sights
 from arithtf.discover.tables import Form, Table, Tables, length, one_sight, union
 
 BEAM = 16
 _PAIRS = 48  # best pairs of sights that are scored on all examples
 _QUERIES = 12000  # of the segment that are used, at most
+_WIDE = 4  # best tables to which every sight is added, whatever it tells alone
 _SIGHTS = 750  # of the simplest, and of those that tell most alone; all, if they are not more
 _MANY, _FEW = 400_000, 400  # more pairs than that are first scored on a few queries
 _COARSE = 1500  # queries that pairs are first scored on
@@ -49,9 +51,10 @@ class Growth:
         own = examples.only(segment).head(_QUERIES)
         self.coarse = Scorer(own.head(_COARSE))
         self.fine = Scorer(own)
-        self.sights, self.looked = sights(
+        self.sights, self.looked = find_sights(
             self.coarse.examples, longer.only(segment).head(_COARSE), segment
         )
+        self._kept = self.sights
         self.beam: list[Tables] = []
         self.solved: list[tuple[int, int, Tables]] = []
         self.generation = 0
@@ -71,12 +74,16 @@ class Growth:
             candidates: list[Tables] = [()]  # the query token decides
         elif not self.generation:
             self._shorten()
-            candidates = [(one_sight(*sight),) for sight in self.sights]
+            candidates = [(one_sight(*sight),) for sight in self._kept]
             pairs = self._pairs()
             self.beam = [_pair(*pairs[0])[0]]  # what there is if the search is cut off now
             candidates += [tables for pair in pairs for tables in _pair(*pair)]
         else:
-            candidates = [new for tables in self.beam for new in self._grown(tables)]
+            candidates = [
+                new
+                for place, tables in enumerate(self.beam)
+                for new in self._grown(tables, self.sights if place < _WIDE else self._kept)
+            ]
         self.generation += 1
         self._select(list(dict.fromkeys(candidates)))
 
@@ -85,25 +92,24 @@ class Growth:
         if len(self.sights) > 2 * _SIGHTS:
             alone = self._score(self.fine, [(one_sight(*sight),) for sight in self.sights])
             telling = np.argsort(alone.bits, kind="stable")[:_SIGHTS].tolist()
-            kept = sorted({*range(_SIGHTS), *telling})
-            self.sights = [self.sights[n] for n in kept]
+            self._kept = [self.sights[n] for n in sorted({*range(_SIGHTS), *telling})]
 
     def _pairs(self) -> list[tuple[Sight, Sight]]:
         """The pairs of sights with the shortest code, of all pairs."""
-        pairs = np.stack(np.triu_indices(len(self.sights), 1), 1)
+        pairs = np.stack(np.triu_indices(len(self._kept), 1), 1)
         if len(pairs) > _MANY:
             few = Scorer(self.coarse.examples.head(_FEW))
             bits = self._score_pairs(few, pairs, "a few examples")
             pairs = pairs[np.argsort(bits, kind="stable")[: _MANY // 2]]
         bits = self._score_pairs(self.coarse, pairs, "pairs")
         best = pairs[np.argsort(bits, kind="stable")[:_PAIRS]].tolist()
-        return [(self.sights[first], self.sights[second]) for first, second in best]
+        return [(self._kept[first], self._kept[second]) for first, second in best]
 
     def _score_pairs(
         self, scorer: Scorer, pairs: NDArray[np.int64], what: str
     ) -> NDArray[np.float64]:
         """Code lengths of pairs [N, 2] of sights, on two levels."""
-        rows = np.array(scorer.rows(self.sights), np.int64)
+        rows = np.array(scorer.rows(self._kept), np.int64)
         factors = np.array([factor(0, 0), factor(1, 0)], np.uint64)
         bits = np.empty(len(pairs))
         for at in range(0, len(pairs), _CHUNK):
@@ -114,7 +120,7 @@ class Growth:
             self._report(f"{self._name}: {what}", min(at + _CHUNK, len(pairs)), len(pairs))
         return bits
 
-    def _grown(self, tables: Tables) -> Iterator[Tables]:
+    def _grown(self, tables: Tables, sights: list[Sight]) -> Iterator[Tables]:
         for low, high in ((-1, 0), (0, 1)):
             for at, table in enumerate(tables):
                 if table.high - table.low < 2 * RADIUS:
@@ -125,7 +131,7 @@ class Growth:
                     table.widened(low, high) if table.query[0].slopes == slopes else table
                     for table in tables
                 )
-        for sight in self.sights:
+        for sight in sights:
             level = one_sight(*sight)
             if len(tables) < MOST_LEVELS:
                 yield (*tables, level)

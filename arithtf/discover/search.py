@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from math import prod
 
 import numpy as np
@@ -14,7 +14,7 @@ from arithtf.discover.growth import Growth, Report
 from arithtf.discover.refine import refined
 from arithtf.discover.scoring import Scorer
 from arithtf.discover.space import log_tables
-from arithtf.discover.tables import Tables, length, tidied, to_coupling
+from arithtf.discover.tables import Form, Table, Tables, length, one_sight, tidied, to_coupling
 from arithtf.tasks import Coupling, Task
 
 SHORT, LONGER = (1, 5), (6, 12)
@@ -25,7 +25,8 @@ _LEAST = 4_000  # queries of the rarest segment in the short examples
 _CHECKED = 24_000  # short queries on which tables are made smaller
 _EACH = 4  # solutions of a segment that are tried together with the others'
 _TOGETHER = 64  # combinations of the segments' tables that are scored
-_REFINED = 6  # of them, the ones that are made smaller
+_REFINED = 6  # of them, divided by the number of segments, the ones that are made smaller
+_ASKED = 200  # sights shown alone to see whether any is accepted
 _NEWS, _FEW = 4, 100  # how many more new contexts longer instances may bring
 GENERATIONS = 6
 
@@ -102,8 +103,10 @@ class Search:
         """Take the examples; nothing is scored yet."""
         self.refuse = refuse
         self.report = report
+        self.refused: list[tuple[Tables, str]] = []
         self._found: list[Found] = []
         self._verdicts: dict[Tables, str | None] = {}
+        self.enumerable = True
         self.short, self.longer, self.fresh = short, longer, fresh
         self._check = Scorer(self.short.head(_CHECKED).joined(self.longer))
         self._growths: list[Growth] = []
@@ -127,6 +130,7 @@ class Search:
         """Couplings without conflict on any example, best first, generation by generation."""
         for segment in map(self.short.segments.index, self.short.written):
             self._growths.append(Growth(self.short, self.longer, segment, self.report))
+        self.enumerable = any(map(self._can_be_used, self._growths))
         given: set[Tables] = set()
         for extra in range(GENERATIONS):
             for growth in self._growths:
@@ -157,6 +161,12 @@ class Search:
                 return
             growth.step()
 
+    def _can_be_used(self, growth: Growth) -> bool:
+        """Whether any of a segment's simplest sights is accepted, as a level of its own."""
+        # At value 0: a cover that reaches far takes long.
+        levels = [(one_sight(*sight),) for sight in growth.sights[:_ASKED] if not sight.value]
+        return any(self.refuse(*self.coupling(one)) is None for one in levels)
+
     def _usable(self, solved: list[tuple[int, int, Tables]], most: int) -> list[Tables]:
         """The first of a segment's solutions that are not refused, one for each number of contexts.
 
@@ -172,7 +182,11 @@ class Search:
 
     def _verdict(self, tables: Tables) -> str | None:
         if tables not in self._verdicts:
-            self._verdicts[tables] = self.refuse(*self.coupling(tables)) if tables else None
+            asked = tables and self.enumerable
+            reason = self.refuse(*self.coupling(tables)) if asked else None
+            self._verdicts[tables] = reason
+            if reason is not None:
+                self.refused.append((tables, reason))
         return self._verdicts[tables]
 
     def _together(self) -> Iterator[Found]:
@@ -182,11 +196,11 @@ class Search:
         if not prod(map(len, choices)):
             return
         candidates = list(dict.fromkeys(tidied(sum(parts, ())) for parts in product(*choices)))
-        scores = self._check.score(candidates, most_conflicts=0)
-        ranked = sorted(
-            (int(scores.contexts[n]), length(candidates[n]), candidates[n])
-            for n in np.flatnonzero(scores.complete)
-        )[:_REFINED]
+        ranked = self._clean(candidates)
+        if not ranked and len(choices) > 1:
+            marked = [tables + mark for tables in candidates for mark in self._marks()]
+            ranked = self._clean(list(dict.fromkeys(map(tidied, marked))))
+        ranked = ranked[: max(1, _REFINED // len(choices))]
         seen: set[Tables] = set()
         for at, (_, _, tables) in enumerate(ranked):
             small = refined(self._check, tables, lambda new: self._verdict(new) is None)
@@ -194,6 +208,35 @@ class Search:
             if small not in seen and self._verdict(small) is None:
                 yield self._judged(small)
             seen.add(small)
+
+    def _clean(self, candidates: list[Tables]) -> list[tuple[int, int, Tables]]:
+        """Those without conflict on all examples: (contexts, length, tables), best first."""
+        scores = self._check.score(candidates, most_conflicts=0)
+        return sorted(
+            (int(scores.contexts[n]), length(candidates[n]), candidates[n])
+            for n in np.flatnonzero(scores.complete)
+        )
+
+    def _marks(self) -> Iterator[Tables]:
+        """Levels on which one or two written segments' queries see a separator of the prompt.
+
+        It tells them nothing but that they are of these segments, which is what is missing where
+        queries of different segments see the same.
+        """
+        short, places = self.short, (0,) * len(self.short.places)
+        right = short.places.index("right")
+        once = [
+            segment
+            for segment in range(1, len(short.segments))
+            if short.segments[segment] not in short.written
+            and not short.key_places[:, 1 + right][short.key_places[:, 0] == segment].any()
+        ]
+        written = [short.segments.index(name) for name in short.written]
+        for count in (1, 2):
+            for segments in combinations(written, count):
+                forms = tuple(Form(segment, places, 0) for segment in segments)
+                for seen in once[-1:]:
+                    yield (Table(forms, (Form(seen, places, 0),), 0, 0),)
 
     def _judged(self, tables: Tables) -> Found:
         """What the examples say of tables, short, longer and all of them."""

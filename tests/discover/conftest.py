@@ -20,10 +20,11 @@ def lay_out(problems):
     for a, b, answer in problems:
         parts = ([BOS], list(a), list(b), [EQUALS], [*answer, EOS])
         row = []
-        for number, (name, part) in enumerate(zip(SEGMENTS, parts, strict=True)):
+        for number, (segment, part) in enumerate(zip(SEGMENTS, parts, strict=True)):
             for at, token in enumerate(part):
-                right = len(part) - 1 - at if name in COMPLETE else NO_ID
-                row.append((token, number, at, right, 0, len(row), 0))
+                right = len(part) - 1 - at if segment in COMPLETE else NO_ID
+                place = {"left": at, "right": right, "index": len(row)}
+                row.append((token, number, *(place.get(name, 0) for name in PLACES)))
         rows.append(row)
     width = max(map(len, rows))
     tokens = np.zeros((len(rows), width), np.uint8)

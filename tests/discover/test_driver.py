@@ -113,17 +113,39 @@ def test_unknown_tasks_are_misuse(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_task_without_a_cover_yields_nothing(monkeypatch):
-    """Where contexts cannot be enumerated nothing is accepted, whatever the examples say."""
+def test_a_cover_that_refuses_all_but_a_few_tables(monkeypatch):
+    """Where the cover takes single sights but no solution, nothing is accepted."""
     monkeypatch.setattr("arithtf.discover.search.GENERATIONS", 2)
+    cover = Parity.cover
 
-    def cover(self, coupling, windows):
-        raise ValueError("no cover")
+    def picky(self, coupling, windows):
+        if any(level.key["a"].left for level in coupling.levels if "a" in level.key):
+            raise ValueError("the string is not to be seen from the left")
+        return cover(Parity(), couplings.from_left(self), [(0, 0)])
 
-    monkeypatch.setattr(Parity, "cover", cover)
+    monkeypatch.setattr(Parity, "cover", picky)
     discoverer = Discoverer(Parity())
     with pytest.raises(NothingFound, match=r"parity.*passed over"):
         discoverer.run()
+
+
+def test_a_cover_that_refuses_everything(monkeypatch, tmp_path, capsys):
+    """The best on the examples is returned, trained and sampled, and never called certified."""
+
+    def cover(self, coupling, windows):
+        raise ValueError("no proof")
+
+    monkeypatch.setattr(Parity, "cover", cover)
+    assert main(["discover", "parity", "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "cannot be enumerated: no proof" in printed
+    assert "not certified" in printed
+    assert "sampled" in printed
+    data = read_json(tmp_path / "discovery.json")
+    assert data["finished"]
+    assert data["contexts"] is None
+    assert data["examples"]["conflicts"] == 0
+    assert read_json(tmp_path / "certificate.json")["verdict"] == "refused"
 
 
 def test_recipes_take_sizes_and_nothing_else():

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from arithtf.certify.contexts import collect
-from arithtf.discover.examples import draw_examples, places_coupling
+from arithtf.discover.examples import PLACES, draw_examples, places_coupling
 from arithtf.discover.scoring import ALPHA, Scorer
 from arithtf.discover.tables import Form, Table, to_coupling
 from arithtf.tasks import IGNORE, Addition, Subtraction
+
+
+def slopes(**factors):
+    """Factors of the places by name."""
+    return tuple(factors.get(name, 0) for name in PLACES)
 
 
 def shown(examples, tables):
@@ -60,10 +65,12 @@ def random_tables(rng, examples, count):
         key = []
         for segment in sorted(rng.choice(complete, 2, replace=False).tolist()):
             left, right, index = rng.integers(-2, 3, 3).tolist()
-            key.append(Form(segment, (left, right, 0, index, 0), int(rng.integers(-2, 3))))
-        slopes = (int(rng.integers(-1, 3)), 0, 0, int(rng.integers(-1, 2)), 0)
+            key.append(
+                Form(segment, slopes(left=left, right=right, index=index), int(rng.integers(-2, 3)))
+            )
+        asked = slopes(left=int(rng.integers(-1, 3)), index=int(rng.integers(-1, 2)))
         low = int(rng.integers(-2, 1))
-        query = (Form(last, slopes, int(rng.integers(-1, 2))),)
+        query = (Form(last, asked, int(rng.integers(-1, 2))),)
         tables.append(Table(query, tuple(key), low, low + int(rng.integers(0, 3))))
     return tuple(tables)
 
@@ -94,8 +101,8 @@ def test_scores_are_those_of_the_coupling(left, right, offset, window, exact):
     """What is searched with is what a model sees: the collector agrees, on ids from the core."""
     task = Addition()
     examples = draw_examples(task, seed=5, step=0, lengths=(1, 4), queries=3000)
-    key = tuple(Form(segment, (0, right, 0, 0, 0), offset) for segment in (1, 3))
-    tables = (Table((Form(5, (left, 0, 0, 0, 0), 0),), key, -window[0], window[1]),)
+    key = tuple(Form(segment, slopes(right=right), offset) for segment in (1, 3))
+    tables = (Table((Form(5, slopes(left=left), 0),), key, -window[0], window[1]),)
     coupling, windows = to_coupling(tables, examples)
     batch = task.batch(coupling, seed=5, split="train", step=0, lengths=(1, 4), size=len(examples))
     assert (batch.tokens == examples.tokens).all()
@@ -133,6 +140,6 @@ def test_parts_of_examples(drawn):
     assert short.only(4).queries == short.queries
     assert short.only(3).queries == 0
     one, both = Scorer(longer), Scorer(short.joined(longer))
-    tables = (Table((Form(4, (1, 0, 0, 0, 0), 0),), (Form(1, (1, 0, 0, 0, 0), 0),), 0, 0),)
+    tables = (Table((Form(4, slopes(left=1), 0),), (Form(1, slopes(left=1), 0),), 0, 0),)
     assert one.score([tables]).contexts[0] <= both.score([tables]).contexts[0]
     assert both.score([tables]).conflicts[0] == 0

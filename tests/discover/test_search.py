@@ -7,6 +7,7 @@ import pytest
 
 from arithtf.certify.contexts import collect
 from arithtf.discover import growth, space
+from arithtf.discover.examples import PLACES
 from arithtf.discover.growth import Growth
 from arithtf.discover.refine import joins, refined
 from arithtf.discover.scoring import Scorer
@@ -16,7 +17,9 @@ from arithtf.discover.space import log_tables, relations, sights, slopes
 from arithtf.discover.tables import Form, Table, one_sight, tidied, to_coupling
 from arithtf.tasks import Copy, Coupling, Increment, Level, Place, Reverse
 
-LEFT, RIGHT, CONSTANT = (1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (0, 0, 0, 0, 0)
+CONSTANT = (0,) * len(PLACES)
+LEFT = tuple(int(name == "left") for name in PLACES)
+RIGHT = tuple(int(name == "right") for name in PLACES)
 
 
 def forms(coupling, windows):
