@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -179,11 +179,13 @@ class Maker:
                 yield (times, b)
 
 
-def choose(task: Task, families: Iterable[Family], most: int) -> dict[str, list[Problem]]:
-    """At most so many problems that the task takes, in turn from every family.
+def choose(
+    takes: Callable[[Problem], bool], families: Iterable[Family], most: int
+) -> dict[str, list[Problem]]:
+    """At most so many problems that a task takes, in turn from every family.
 
     Args:
-        task: for what it takes.
+        takes: whether it takes a problem.
         families: problems, the hardest kinds first.
         most: problems in all.
 
@@ -197,7 +199,7 @@ def choose(task: Task, families: Iterable[Family], most: int) -> dict[str, list[
         for family in list(waiting):
             if count == most:
                 break
-            problem = next((p for p in family.problems if task.takes(p)), None)
+            problem = next((p for p in family.problems if takes(p)), None)
             if problem is None:
                 waiting.remove(family)
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,44 @@ def carry_run(task: Addition, operands: Operands, i: int) -> tuple[int, int]:
     return int(ends[longest] - begins[longest]), int(begins[longest])
 
 
+@dataclass(frozen=True)
+class Part:
+    """A task alone: one of a joint task, or the task itself.
+
+    Args:
+        whole: the joint task, or the task itself.
+        task: the part.
+        sign: before the kinds of its problems; empty if it is the task itself.
+        prefix: what the joint task has before the operands.
+    """
+
+    whole: Task
+    task: Task
+    sign: str = ""
+    prefix: Problem = ()
+
+    def takes(self, problem: Problem) -> bool:
+        """Whether operands are a problem of the part that the joint task takes."""
+        return self.task.takes(problem) and self.whole.takes((*self.prefix, *problem))
+
+    def shapes(self, length: int) -> list[tuple[int, ...]]:
+        """The part's shapes, see `Task.shapes`, of which the joint task takes problems."""
+        return [
+            shape
+            for shape in self.task.shapes(length)
+            if self.takes(tuple(np.ones(n, np.uint8) for n in shape))
+        ]
+
+
+def parts_of(task: Task) -> list[Part]:
+    """The parts of a joint task, or the task alone."""
+    joined = [
+        Part(task, part, f"{sign} ", (np.array([number], np.uint8),))
+        for number, (sign, part) in enumerate(task.parts.items())
+    ]
+    return joined or [Part(task, task)]
+
+
 class Cell(NamedTuple):
     """Problems of the grid: two operands of `left` and `right` digits.
 
@@ -120,11 +159,11 @@ class Cell(NamedTuple):
     problems: list[Problem]
 
 
-def grid_problems(task: Task, max_digits: int, max_tokens: int, seed: int) -> Iterator[list[Cell]]:
+def grid_problems(part: Part, max_digits: int, max_tokens: int, seed: int) -> Iterator[list[Cell]]:
     """Cells of the grid: all pairs of short lengths, then pairs of decades; by number of operands.
 
     Args:
-        task: a task with more than one operand.
+        part: a task with more than one operand.
         max_digits: no operand is longer.
         max_tokens: no problem has more columns.
         seed: of the random digits.
@@ -132,8 +171,8 @@ def grid_problems(task: Task, max_digits: int, max_tokens: int, seed: int) -> It
     Yields:
         Cells whose problems have equally many operands.
     """
-    maker = Maker(task, seed)
-    any_number = task.takes((np.ones(1, np.uint8),) * 3)
+    task, maker = part.task, Maker(part.task, seed)
+    any_number = part.takes((np.ones(1, np.uint8),) * 3)
     small = range(1, min(SMALL, max_digits) + 1)
     long = [n for n in ladder_lengths(max_digits) if n > SMALL]
     pairs = [(left, right) for left in small for right in small]
@@ -148,7 +187,7 @@ def grid_problems(task: Task, max_digits: int, max_tokens: int, seed: int) -> It
         # Problems are drawn whether they are taken or not: the digits of a cell depend on the
         # seed and the order of cells, not on what a task makes of them.
         most = CELL if max(left, right) <= SMALL else CELL_FAR
-        chosen = choose(task, maker.families(shape), most)
+        chosen = choose(part.takes, maker.families(shape), most)
         problems = [problem for kind in chosen.values() for problem in kind]
         if not problems:
             continue
@@ -175,33 +214,10 @@ def tokens_of(task: Task, shape: Sequence[int]) -> int:
     return int(task.columns(np.array([shape], np.int64))[0])
 
 
-def shapes(task: Task, lengths: Iterable[int], max_tokens: int) -> list[tuple[int, ...]]:
+def shapes(part: Part, lengths: Iterable[int], max_tokens: int) -> list[tuple[int, ...]]:
     """The task's shapes of the given lengths whose problems fit into `max_tokens` columns."""
-    found = [shape for length in lengths for shape in task.shapes(length)]
-    return list(dict.fromkeys(s for s in found if tokens_of(task, s) <= max_tokens))
-
-
-class Part(NamedTuple):
-    """A task alone: one of a joint task, or the task itself.
-
-    Args:
-        sign: before the kinds of its problems; empty if it is the task itself.
-        prefix: what the joint task has before the operands.
-        task: the task.
-    """
-
-    sign: str
-    prefix: Problem
-    task: Task
-
-
-def parts_of(task: Task) -> list[Part]:
-    """The parts of a joint task, or the task alone."""
-    joined = [
-        Part(f"{sign} ", (np.array([number], np.uint8),), part)
-        for number, (sign, part) in enumerate(task.parts.items())
-    ]
-    return joined or [Part("", (), task)]
+    found = [shape for length in lengths for shape in part.shapes(length)]
+    return list(dict.fromkeys(s for s in found if tokens_of(part.task, s) <= max_tokens))
 
 
 def too_large(
@@ -215,7 +231,7 @@ def too_large(
     found: dict[tuple[str, int], tuple[str, tuple[int, ...], int]] = {}
     for part in parts_of(task):
         for length in ladder_lengths(max_digits):
-            for sort, shape in enumerate(part.task.shapes(length)):
+            for sort, shape in enumerate(part.shapes(length)):
                 columns = tokens_of(part.task, shape)
                 if columns > max_tokens:
                     found.setdefault((part.sign, sort), (part.task.name, shape, columns))

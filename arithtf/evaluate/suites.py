@@ -193,28 +193,28 @@ def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     lengths = sorted({n for n in SHORT if n <= sizes.max_digits} | set(_decades(sizes)))
     for part in parts_of(judge.task):
         maker = Maker(part.task, seed)
-        for shape in shapes(part.task, lengths, sizes.max_tokens):
+        for shape in shapes(part, lengths, sizes.max_tokens):
             most = max(1, SHARE // tokens_of(part.task, shape))
-            found = choose(part.task, maker.families(shape), most)
+            found = choose(part.takes, maker.families(shape), most)
             yield from judge.rows("adversarial", part, found)
 
 
 def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     for part in parts_of(judge.task):
         maker = Maker(part.task, seed + 1)
-        for shape in shapes(part.task, _decades(sizes), sizes.max_tokens):
+        for shape in shapes(part, _decades(sizes), sizes.max_tokens):
             most = max(1, min(FEW, SHARE // tokens_of(part.task, shape)))
             for family in maker.families(shape):
                 if family.kind in LADDER:
                     # One kind at a time: the largest problems fill the memory alone.
-                    yield from judge.rows("ladder", part, choose(part.task, [family], most))
+                    yield from judge.rows("ladder", part, choose(part.takes, [family], most))
 
 
 def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     if judge.task.arity < 2:
         raise _NoSuite(f"the suite 'grid' is about several operands, {judge.task.name} has one")
     for part in parts_of(judge.task):
-        for cells in grid_problems(part.task, sizes.max_digits, sizes.max_tokens, seed):
+        for cells in grid_problems(part, sizes.max_digits, sizes.max_tokens, seed):
             groups = {f"{number}": cell.problems for number, cell in enumerate(cells)}
             for cell, row in zip(cells, judge.rows("grid", part, groups), strict=True):
                 sides = {"left": cell.left, "right": cell.right}

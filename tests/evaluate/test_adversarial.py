@@ -8,7 +8,7 @@ import pytest
 
 from arithtf.evaluate import stress
 from arithtf.evaluate.adversarial import PATTERNS, Maker, choose
-from arithtf.evaluate.problems import shapes, tokens_of, too_large
+from arithtf.evaluate.problems import Part, shapes, tokens_of, too_large
 from arithtf.recipes import RECIPES, get_recipe
 from arithtf.tasks import Addition, Copy, Multiplication, Subtraction, TimesDigit
 from arithtf.train import train
@@ -17,7 +17,7 @@ MAIN = [name for name in RECIPES if name == get_recipe(name).task.name]
 
 
 def families(task, shape, most=10_000):
-    return choose(task, Maker(task, 0).families(shape), most)
+    return choose(task.takes, Maker(task, 0).families(shape), most)
 
 
 def number(digits, base=10):
@@ -96,7 +96,13 @@ def test_shapes_stop_where_their_tokens_do():
     task = Multiplication()
     columns = {shape: tokens_of(task, shape) for shape in [(10, 10), (100, 100), (100, 1)]}
     most = columns[100, 100] - 1
-    assert shapes(task, (10, 100), most) == [(10, 10), (10, 1), (1, 10), (100, 1), (1, 100)]
+    assert shapes(Part(task, task), (10, 100), most) == [
+        (10, 10),
+        (10, 1),
+        (1, 10),
+        (100, 1),
+        (1, 100),
+    ]
     assert too_large(task, 100, most) == [("multiplication", (100, 100), most + 1)]
     assert too_large(task, 100, most + 1) == []
     # What a shape is said to cost is what its layout takes.

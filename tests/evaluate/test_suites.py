@@ -8,6 +8,7 @@ import pytest
 from arithtf.encodings import Encoding
 from arithtf.evaluate import Solver, evaluate, record, stress, wilson
 from arithtf.evaluate.problems import (
+    Part,
     carry_problems,
     carry_run,
     chains,
@@ -75,7 +76,7 @@ def carries(a, b, length):
 
 
 def test_the_grid_has_every_pair_of_lengths():
-    groups = list(grid_problems(TASK, 250, 10**9, 0))
+    groups = list(grid_problems(Part(TASK, TASK), 250, 10**9, 0))
     cells = [cell for group in groups for cell in group]
     short = {(left, right) for left in range(1, 21) for right in range(1, 21)}
     long = {(a, b) for a in (1, 100, 250) for b in (1, 100, 250)} - {(1, 1)}
@@ -84,9 +85,9 @@ def test_the_grid_has_every_pair_of_lengths():
         for a, b in cell.problems:
             assert (len(a), len(b)) == (cell.left, cell.right)
             assert len(a) == 1 or (a[0] > 0)
-    assert {(c.left, c.right) for c in next(iter(grid_problems(TASK, 3, 10**9, 0)))} == {
-        (left, right) for left in (1, 2, 3) for right in (1, 2, 3)
-    }
+    assert {
+        (c.left, c.right) for c in next(iter(grid_problems(Part(TASK, TASK), 3, 10**9, 0)))
+    } == {(left, right) for left in (1, 2, 3) for right in (1, 2, 3)}
 
 
 def test_ladder_lengths():
