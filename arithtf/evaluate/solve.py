@@ -214,7 +214,8 @@ class Solver:
 def _of_another_task(task: Task, line: str) -> str:
     """What to add to an error about a line that has the signs of another task; else nothing."""
     signs = _signs(line)
-    if not signs or signs == _signs(task.example):
+    own = [task.example, *(part.example for part in task.parts.values())]
+    if not signs or signs in map(_signs, own):
         return ""
     others = [name for name, other in TASKS.items() if signs == _signs(other.example)]
     if not others:
