@@ -22,6 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
+from arithtf.certify.verify_calculator import derive_calculator
 from arithtf.certify.verify_columns import COLUMN_DERIVATIONS
 from arithtf.certify.verify_fields import unknown_parts
 from arithtf.certify.verify_worksheets import WORKSHEET_DERIVATIONS
@@ -31,6 +32,7 @@ DERIVATIONS: dict[str, Derivation] = {
     "addition": derive_addition,
     **COLUMN_DERIVATIONS,
     **WORKSHEET_DERIVATIONS,
+    "calculator": derive_calculator,
 }
 """Independent enumerations by task name: (task, coupling, windows) -> contexts."""
 

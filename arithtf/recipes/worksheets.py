@@ -8,12 +8,17 @@ from typing import Any
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
 from arithtf.recipes.recipe import Recipe
-from arithtf.tasks import Division, Multiplication, RunningSum
+from arithtf.tasks import Calculator, Division, Multiplication, RunningSum
 from arithtf.tasks.worksheet import WorksheetTask
 
 
 def _recipe(
-    task: WorksheetTask, *, head_levels: tuple[int, ...], hidden: int, width: int, **training: Any
+    task: WorksheetTask | Calculator,
+    *,
+    head_levels: tuple[int, ...],
+    hidden: int,
+    width: int,
+    **training: Any,
 ) -> Recipe:
     """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
     coupling, windows = task.work()
@@ -80,8 +85,24 @@ def division() -> Recipe:
     )
 
 
+def calculator() -> Recipe:
+    """Addition, subtraction, multiplication and division by one model, each head on one level."""
+    return _recipe(
+        Calculator(),
+        head_levels=(0, 1, 2, 3, 4, 5, 6, 7),
+        width=96,
+        hidden=384,
+        lengths=(1, 7),
+        batch=256,
+        local=1536,
+        steps=4000,
+        learning_rate=8e-3,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "multiplication": multiplication,
     "running-sum": running_sum,
     "division": division,
+    "calculator": calculator,
 }

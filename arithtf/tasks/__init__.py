@@ -4,6 +4,7 @@ from arithtf.tasks import couplings
 from arithtf.tasks.addition import KINDS, Addition
 from arithtf.tasks.base import IGNORE, Split, Task
 from arithtf.tasks.batch import Batch, Operands
+from arithtf.tasks.calculator import Calculator
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
 from arithtf.tasks.division import Division
 from arithtf.tasks.multiplication import Multiplication
@@ -23,6 +24,7 @@ __all__ = [
     "TASKS",
     "Addition",
     "Batch",
+    "Calculator",
     "Comparison",
     "Copy",
     "Coupling",

@@ -7,6 +7,7 @@ from typing import Any
 
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
+from arithtf.tasks.calculator import Calculator
 from arithtf.tasks.division import Division
 from arithtf.tasks.multiplication import Multiplication
 from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
@@ -20,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     for task in (
         Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition,
         PlainResidueAddition, Copy, Reverse, Parity, Multiplication, RunningSum, Division,
+        Calculator,
     )
 }  # fmt: skip
 

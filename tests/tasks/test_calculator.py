@@ -1,0 +1,118 @@
+"""The calculator: instances of its four tasks, contexts of theirs with the sign."""
+
+import numpy as np
+import pytest
+
+from arithtf.certify.certificate import contexts_hash
+from arithtf.certify.contexts import collect, enumerate_contexts, layouts
+from arithtf.certify.verify import DERIVATIONS, hash_contexts
+from arithtf.tasks import (
+    IGNORE,
+    NO_ID,
+    Calculator,
+    Coupling,
+    Level,
+    Operands,
+    Place,
+    task_from_dict,
+)
+from arithtf.tasks.joined import Part, join, of_part
+from arithtf.tasks.work import Work
+
+LINES = ["12+345", "0+0", "7-12", "100-99", "12*34", "0*7", "100/7", "3/20", "999999/1000"]
+
+
+def operands_of(task, lines):
+    return Operands.from_digits([task.parse(line) for line in lines], arity=3)
+
+
+def test_answers_are_pythons():
+    task = Calculator()
+    operands = operands_of(task, LINES)
+    for i, (line, tokens) in enumerate(zip(LINES, task.answer(operands), strict=True)):
+        sign = next(s for s in "+-*/" if s in line)
+        a, b = map(int, line.split(sign))
+        true = {"+": a + b, "-": a - b, "*": a * b, "/": f"{a // b} r {a % b}" if b else 0}[sign]
+        assert task.render(tokens) == str(true)
+        assert task.problem(operands, i) == f"{line}={true}"
+        assert task.shown_work(tokens)
+        assert 0 <= task.final(tokens) < len(tokens)
+
+
+def test_rows_of_a_batch_are_those_of_the_parts():
+    task = Calculator()
+    coupling = task.work().coupling
+    operands = operands_of(task, LINES)
+    batch = task.layout(coupling, operands)
+    words = task.vocabulary
+    for row, line in enumerate(LINES):
+        sign = next(s for s in "+-*/" if s in line)
+        part = task.parts[sign]
+        own = part.layout(of_part(coupling, part.name), Operands.from_digits([part.parse(line)]))
+        text = part.vocabulary.text(own.tokens[0]).replace("_", "")
+        assert words.text(batch.tokens[row]).replace("_", "") == text
+        for joint, alone in ((batch.query_ids, own.query_ids), (batch.key_ids, own.key_ids)):
+            for level in range(len(coupling.levels)):
+                there = joint[row, level][joint[row, level] != NO_ID]
+                assert np.array_equal(there, alone[0, level][alone[0, level] != NO_ID])
+        counted = np.flatnonzero(batch.targets[row] != IGNORE)
+        assert (batch.targets[row, counted] == batch.tokens[row, counted + 1]).all()
+        assert counted[0] == batch.start
+        assert words.text(batch.tokens[row, [batch.start]]) == "="
+
+
+def test_batches_are_pure_and_disjoint():
+    task = Calculator()
+    coupling = task.work().coupling
+    address = {"seed": 3, "step": 4, "lengths": (1, 3), "size": 48}
+    first = task.batch(coupling, split="train", **address)
+    again = task.batch(coupling, split="train", threads=3, **address)
+    for x, y in zip(first[:4], again[:4], strict=True):
+        assert np.array_equal(x, y)
+    for split in ("train", "test"):
+        drawn = task.operands(split=split, **address)
+        assert (task.in_test_split(drawn) == (split == "test")).all()
+        assert set(drawn.digits[drawn.offsets[:-1:3]].tolist()) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("base", [4, 10])
+def test_contexts_are_derived_by_hand_too(base):
+    task = Calculator(base)
+    coupling, windows = task.work()
+    contexts, conflicts = enumerate_contexts(task, coupling, windows)
+    assert not conflicts
+    derived = DERIVATIONS[task.name](
+        task.to_dict(), coupling.to_dict(), [list(window) for window in windows]
+    )
+    assert contexts_hash(contexts) == hash_contexts(derived)
+
+
+def test_no_long_problem_shows_anything_else():
+    task = Calculator()
+    coupling, windows = task.work()
+    cover = collect(layouts(task, coupling, task.cover(coupling, windows)), list(windows), 1)
+    lines = [f"{10**40 - 1}{s}{10**20 - 3}" for s in "+-*/"] + ["98765432101234567890/97"]
+    found = collect(layouts(task, coupling, operands_of(task, lines)), list(windows), 1)
+    assert cover.missing(found) == 0
+
+
+@pytest.mark.parametrize("line", ["12", "1+2+3", "1+2*3", "1/0", "*3", "a+1"])
+def test_lines_that_are_no_problem(line):
+    task = Calculator()
+    with pytest.raises(ValueError, match=r"operand|divisor|one of"):
+        task.answer(operands_of(task, [line]))
+
+
+def test_refusals():
+    task = Calculator()
+    with pytest.raises(ValueError, match=r"numbers 0\.\.3"):
+        task.answer(Operands.from_ints([(4, 1, 2)], arity=3))
+    with pytest.raises(ValueError, match="operation's number"):
+        task.answer(Operands.from_ints([(1, 2)]))
+    with pytest.raises(ValueError, match=r"4\.\.36"):
+        Calculator(3)
+    assert task_from_dict(task.to_dict()) == task
+    level = Level(name="wide", key={"a": Place()}, query={"b": Place()})
+    part = Part("p", Work(Coupling("c", (level,)), ((1, 0),)), (0,), "s", ("b",))
+    with pytest.raises(ValueError, match="would widen"):
+        join([part], ((2, 0),))
