@@ -22,6 +22,9 @@ SHORTEST = {"kill": 3}
 SMALL = 20
 """Lengths of the grid's full square."""
 
+SHARE = 1 << 20
+"""Columns for all problems of one shape in a suite; one problem may have more."""
+
 CELL, CELL_FAR = 8, 4
 """Problems of a cell of the grid: of short operands, of long ones."""
 
@@ -187,6 +190,7 @@ def grid_problems(part: Part, max_digits: int, max_tokens: int, seed: int) -> It
         # Problems are drawn whether they are taken or not: the digits of a cell depend on the
         # seed and the order of cells, not on what a task makes of them.
         most = CELL if max(left, right) <= SMALL else CELL_FAR
+        most = max(1, min(most, SHARE // tokens_of(task, shape)))
         chosen = choose(part.takes, maker.families(shape), most)
         problems = [problem for kind in chosen.values() for problem in kind]
         if not problems:

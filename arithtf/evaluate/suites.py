@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.evaluate.problems import (
+    SHARE,
     Part,
     carry_problems,
     grid_problems,
@@ -38,9 +39,6 @@ MAX_DIGITS = 1_000_000
 
 MAX_TOKENS = 1 << 22
 """Columns of the largest problems: products of 1000 x 1000 digits, sums of a million."""
-
-SHARE = 1 << 20
-"""Columns for all adversarial problems of one shape; one problem may have more."""
 
 LADDER = ("nines", "random", "complements", "borrows", "one long operand")
 """Kinds of the ladder, where the shape has them."""
