@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h') CMakeLists.txt setup.py
 
-.PHONY: help venv demo test lint types sanitized packaging bench clean
+.PHONY: help venv demo test kernels lint types sanitized packaging bench clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make demo       set up, then train, certify and stress an adder; leaves runs/demo'
 	@echo 'make test       set up, then run the whole test suite'
 	@echo 'make venv       set up only: $(VENV) with PyTorch, the tools and arithtf, editable'
+	@echo 'make kernels    install Triton, then test the kernels without a GPU'
 	@echo 'make lint       ruff: rules and formatting'
 	@echo 'make types      mypy'
 	@echo 'make sanitized  the tests of the C++ core under ASan and UBSan'
@@ -35,6 +36,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest
+
+# After the suite, which runs without Triton: 290 MB more, and the kernels' tests, which it skipped.
+kernels: $(VENV)/.installed
+	$(PIP) install --no-deps 'triton>=3.6'
+	@$(PY) -m pytest tests/kernels
 
 lint: $(VENV)/.tools
 	$(VENV)/bin/ruff check

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -17,6 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arithtf import __version__
+from arithtf.commands.arguments import file as _file
+from arithtf.commands.arguments import lengths as _lengths
+from arithtf.commands.arguments import new_file as _new_file
+from arithtf.commands.arguments import or_pipe as _or_pipe
+from arithtf.commands.arguments import run_directory as _run_directory
+from arithtf.commands.arguments import whole as _whole
 from arithtf.commands.console import Failed, Misuse, warn
 
 GOOD, NO, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -115,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         _add_demo, _add_train, _add_evaluate, _add_stress, _add_certify, _add_verify,
         _add_solve, _add_discover, _add_data, _add_report, _add_table, _add_doctor,
+        _add_tune,
     ):  # fmt: skip
         add(commands)
     return top
@@ -339,6 +345,20 @@ def _add_doctor(commands: Commands) -> None:
     )
 
 
+def _add_tune(commands: Commands) -> None:
+    command = _add(
+        commands,
+        "tune",
+        "arithtf.commands.tune:tune",
+        "time tiles of the Triton kernels on this GPU and rewrite its configuration file",
+        "arithtf tune\narithtf tune --kernel short short_backward --out mine.json",
+    )
+    command.add_argument("--kernel", nargs="+", metavar="NAME", help="only these kernels")
+    sizes = "only numbers of 2 or 4 bytes; 4i: float32 in IEEE arithmetic (2 4)"
+    command.add_argument("--size", nargs="+", choices=("2", "4", "4i"), help=sizes)
+    command.add_argument("--out", type=Path, metavar="FILE", help="instead of the package's file")
+
+
 def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_directory", type=_run_directory, metavar="RUN", help="run directory")
 
@@ -354,47 +374,3 @@ def _max_digits(command: argparse.ArgumentParser) -> None:
         "--max-digits", type=_whole(1), default=10**6, metavar="N",
         help="digits of the longest operands (1000000); the tour has a length of its own",
     )  # fmt: skip
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """A type of arguments: whole numbers from `least` on."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number >= {least}, got {text!r}")
-        return int(text)
-
-    return read
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    return tuple(_whole(1)(part) for part in text.split(","))
-
-
-def _file(text: str) -> Path:
-    if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"there is no file {text}")
-    return Path(text)
-
-
-def _new_file(text: str) -> Path:
-    """A file to be written: its folder must be there, which minutes of work would tell too late."""
-    if not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent} to write to")
-    return Path(text)
-
-
-def _or_pipe(kind: Callable[[str], Path]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        return text if text == "-" else str(kind(text))
-
-    return read
-
-
-def _run_directory(text: str) -> Path:
-    if not (Path(text) / "config.json").is_file():
-        raise argparse.ArgumentTypeError(
-            f"{text} is not a run directory (it has no config.json); "
-            f"make one with `arithtf train RECIPE --out {text}`"
-        )
-    return Path(text)

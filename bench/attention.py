@@ -2,7 +2,8 @@
 
 Rivals: FlexAttention compiled (with and without a gradient of the table), scaled dot products with
 the bias written out, the same without bias as a ceiling; a large matrix product and a copy are the
-machine's own limits. Needs a CUDA device. `--part` runs one group of shapes.
+machine's own limits. Needs a CUDA device. `--part` runs one group of shapes; `--dry` runs all of it
+once on tiny inputs on the CPU (kernels interpreted: set TRITON_INTERPRET=1), to see that it runs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -27,12 +29,17 @@ SHAPES: dict[str, list[tuple[int, int, int, int]]] = {
     "classic": [(16, 16, 512, 64), (4, 16, 4096, 64), (4, 16, 4096, 128), (1, 16, 32768, 64)],
     "windowed": [(1, 4, 10**5, 64), (1, 4, 10**6, 64), (1, 1, 10**7, 64)],
 }
+DRY = [(1, 2, 48, 16)]
 # Above this many scores a dense rival takes too long or too much memory.
 DENSE_LIMIT = 2**34
 
 
 def seconds(call: Callable[[], object], repeats: int = 10) -> float:
-    """Median time of a call on the GPU, after two to warm up."""
+    """Median time of a call on the GPU, after two to warm up; of one call without a GPU."""
+    if not torch.cuda.is_available():
+        began = time.perf_counter()
+        call()
+        return time.perf_counter() - began
     for _ in range(2):
         call()
     times = []
@@ -46,13 +53,19 @@ def seconds(call: Callable[[], object], repeats: int = 10) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def limits() -> tuple[float, float]:
+def limits(device: str) -> tuple[float, float]:
     """TFLOP/s of a large bf16 product, GB/s of a copy (read and write)."""
-    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    product = 2 * 8192**3 / seconds(lambda: a @ a) / 1e12
-    source = torch.empty(2**30, device="cuda", dtype=torch.uint8)
+    side, size = (8192, 2**30) if device == "cuda" else (64, 2**10)
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    product = 2 * side**3 / seconds(lambda: a @ a) / 1e12
+    source = torch.empty(size, device=device, dtype=torch.uint8)
     target = torch.empty_like(source)
-    return product, 2 * 2**30 / seconds(lambda: target.copy_(source)) / 1e9
+    return product, 2 * size / seconds(lambda: target.copy_(source)) / 1e9
+
+
+def gpu_name() -> str:
+    """The GPU, or "none"."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def both_ways(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[], object]:
@@ -66,7 +79,7 @@ def both_ways(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Call
 
 
 def contenders(
-    shape: tuple[int, int, int, int], window: bool
+    shape: tuple[int, int, int, int], window: bool, device: str
 ) -> Iterator[tuple[str, Callable[..., Tensor], list[Tensor]]]:
     """Name, function and inputs of each contender that is able to run a shape."""
     from arithtf.attention import BiasTable, attention
@@ -74,11 +87,11 @@ def contenders(
     batch, heads, tokens, dim = shape
     q, k, v = (
         torch.randn(
-            batch, heads, tokens, dim, device="cuda", dtype=torch.bfloat16, requires_grad=True
+            batch, heads, tokens, dim, device=device, dtype=torch.bfloat16, requires_grad=True
         )
         for _ in range(3)
     )
-    table = torch.randn(heads, 2 * REACH + 1, device="cuda", requires_grad=True)
+    table = torch.randn(heads, 2 * REACH + 1, device=device, requires_grad=True)
     windows = (REACH,) if window else (None,)
 
     def ours(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
@@ -98,8 +111,9 @@ def contenders(
     )
     if batch * heads * tokens * tokens <= DENSE_LIMIT // 4:
         yield "sdpa, dense bias", _dense_bias, [q, k, v, table]
-    yield "flex", _flex(), [q, k, v, table]
-    yield "flex, fixed table", _flex(), [q, k, v, table.detach()]
+    flex = _flex(device)
+    yield "flex", flex, [q, k, v, table]
+    yield "flex, fixed table", flex, [q, k, v, table.detach()]
 
 
 def _dense_bias(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
@@ -110,17 +124,18 @@ def _dense_bias(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
 
 
-def _flex() -> Callable[..., Tensor]:
+def _flex(device: str) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-    compiled = torch.compile(flex_attention, dynamic=False)
+    gpu = device == "cuda"
+    compiled = torch.compile(flex_attention, dynamic=False) if gpu else flex_attention
     masks: dict[int, BlockMask] = {}
 
     def call(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         tokens = q.shape[2]
         if tokens not in masks:
             masks[tokens] = create_block_mask(
-                lambda b, h, i, j: i >= j, None, None, tokens, tokens, device="cuda", _compile=True
+                lambda b, h, i, j: i >= j, None, None, tokens, tokens, device=device, _compile=gpu
             )
 
         def score(s: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
@@ -132,43 +147,52 @@ def _flex() -> Callable[..., Tensor]:
     return call
 
 
-def measure(parts: Iterable[str]) -> Iterator[Row]:
-    """Rows: time forward and forward + backward, TFLOP/s or GB/s, fraction of the limit, memory."""
+def measure(parts: Iterable[str], device: str = "cuda") -> Iterator[Row]:
+    """Rows: time forward and forward + backward, TFLOP/s or GB/s, fraction of the limit, memory.
+
+    Args:
+        parts: groups of shapes.
+        device: "cpu" runs tiny shapes once, which measures nothing.
+    """
     ensure_kernels()
-    product, copy = limits()
-    yield {"who": "limits", "tflops": product, "gbps": copy, "gpu": torch.cuda.get_device_name()}
+    product, copy = limits(device)
+    yield {"who": "limits", "tflops": product, "gbps": copy, "gpu": gpu_name()}
     for part in parts:
-        for shape in SHAPES[part]:
-            batch, heads, tokens, dim = shape
-            for who, function, inputs in contenders(shape, part == "windowed"):
+        for shape in SHAPES[part] if device == "cuda" else DRY:
+            for who, function, inputs in contenders(shape, part == "windowed", device):
                 row: Row = {"part": part, "shape": "x".join(map(str, shape)), "who": who}
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
                 try:
-                    with torch.no_grad():
-                        forward = seconds(partial(function, *inputs))
-                    whole = seconds(both_ways(function, inputs))
+                    yield row | _row(part, shape, function, inputs, product, copy)
                 except RuntimeError as error:
                     yield {**row, "error": str(error).splitlines()[0][:80]}
-                    continue
-                # Causal: half of the scores; backward costs two and a half forwards.
-                operations = 2 * batch * heads * tokens * tokens * dim
-                moved = 4 * batch * heads * tokens * dim * 2
-                row |= {
-                    "forward_ms": 1e3 * forward,
-                    "both_ms": 1e3 * whole,
-                    "peak_mb": (torch.cuda.max_memory_allocated() - before) / 2**20,
-                }
-                if part == "classic":
-                    row |= {
-                        "tflops": operations / forward / 1e12,
-                        "both_tflops": 3.5 * operations / whole / 1e12,
-                        "of_limit": operations / forward / 1e12 / product,
-                    }
-                else:
-                    gbps = moved / forward / 1e9
-                    row |= {"gbps": gbps, "of_limit": gbps / copy}
-                yield row
+
+
+def _row(
+    part: str, shape: tuple[int, int, int, int], function: Callable[..., Tensor],
+    inputs: list[Tensor], product: float, copy: float,
+) -> Row:  # fmt: skip
+    """Times of one contender on one shape."""
+    batch, heads, tokens, dim = shape
+    gpu = inputs[0].device.type == "cuda"
+    before = 0
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    with torch.no_grad():
+        forward = seconds(partial(function, *inputs))
+    whole = seconds(both_ways(function, inputs))
+    peak = torch.cuda.max_memory_allocated() - before if gpu else 0
+    row: Row = {"forward_ms": 1e3 * forward, "both_ms": 1e3 * whole, "peak_mb": peak / 2**20}
+    # Causal: half of the scores; backward costs two and a half forwards.
+    operations = 2 * batch * heads * tokens * tokens * dim
+    if part == "classic":
+        speed = operations / forward / 1e12
+        return row | {
+            "tflops": speed, "both_tflops": 3.5 * operations / whole / 1e12,
+            "of_limit": speed / product,
+        }  # fmt: skip
+    gbps = 4 * batch * heads * tokens * dim * 2 / forward / 1e9
+    return row | {"gbps": gbps, "of_limit": gbps / copy}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,11 +200,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.attention", description=__doc__)
     parser.add_argument("--part", nargs="*", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--write", action="store_true", help="append rows to bench/results/")
+    parser.add_argument("--dry", action="store_true", help="tiny inputs on the CPU, once")
     options = parser.parse_args(arguments)
-    if not torch.cuda.is_available():
+    device = "cpu" if options.dry else "cuda"
+    if not options.dry and not torch.cuda.is_available():
         print("expected a CUDA device, got none; run this on a machine with a GPU", file=sys.stderr)
         return 2
-    for row in measure(options.part):
+    for row in measure(options.part, device):
         line = json.dumps({"benchmark": "attention", **row, **facts()})
         print(line, flush=True)
         if options.write:

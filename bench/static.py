@@ -30,9 +30,13 @@ CALLS: dict[str, dict[str, Any]] = {
     "table": {"KIND": 1, "WIDTH": 64},
     "alibi": {"KIND": 2, "WIDTH": 0},
     "kerple": {"KIND": 3, "WIDTH": 0},
+    "fire": {"KIND": 5, "WIDTH": 0},
+    "content": {"KIND": 8, "WIDTH": 0},
     "window": {"KIND": 1, "WIDTH": 16, "GATHER": True, "SINKS": True},
 }
-_ELEMENTS = {"Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV"}
+_ELEMENTS = {
+    "Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV", "DK_PLAIN",
+}  # fmt: skip
 _FLOATS = {"LSE", "DELTA", "SUMS", "POISON", "SCALE", "SEEN", "FIRST", "SECOND"}
 
 
@@ -42,21 +46,29 @@ class Case(NamedTuple):
     architecture: str
     kernel: str
     call: str
-    bytes: int
+    size: str  # bytes per number; "4i": float32 products in IEEE arithmetic
     head: int
+    tokens: int = 0  # of a kernel whose tile is a whole sequence
 
 
 def cases(architectures: Sequence[str] = ARCHITECTURES) -> Iterator[Case]:
-    """Every entry of every configuration file with a table; other calls at the common sizes."""
+    """Every entry of every configuration file with a table; other calls at the commonest size."""
+    from arithtf.kernels.configs import KERNELS, WHOLE, table_of
+
     for architecture in architectures:
-        for kernel in ("forward", "queries", "keys", "table"):
-            for size in (2, 4):
-                for head in HEADS[: 5 if size == 2 else 4]:
-                    yield Case(architecture, kernel, "table", size, head)
-        for call in set(CALLS) - {"table"}:
+        table = table_of(architecture)
+        for kernel in KERNELS:
+            for size, head in (entry.split(",") for entry in table[kernel]):
+                for call in ("fire", "content") if kernel == "sums" else ("table",):
+                    yield Case(architecture, kernel, call, size, int(head))
+        # The calls that want most registers; the others on the architecture that is tuned for.
+        others = CALLS if architecture == "sm_90" else ("window", "fire", "content")
+        for call in sorted(set(others) - {"table"}):
             for kernel in ("forward", "queries", "keys"):
-                for head in (32, 64, 128):
-                    yield Case(architecture, kernel, call, 2, head)
+                yield Case(architecture, kernel, call, "2", 64)
+        for kernel in WHOLE:
+            for size, head, tokens in (entry.split(",") for entry in table[kernel]):
+                yield Case(architecture, kernel, "window", size, int(head), int(tokens))
 
 
 def compile_case(case: Case) -> dict[str, Any]:
@@ -66,25 +78,32 @@ def compile_case(case: Case) -> dict[str, Any]:
     from triton.compiler import ASTSource
 
     from arithtf.kernels.compat import modules
-    from arithtf.kernels.configs import Tiles, table_of
+    from arithtf.kernels.configs import Tiles, narrower, table_of
 
-    tiles = Tiles(*table_of(case.architecture)[case.kernel][f"{case.bytes},{case.head}"])
+    name = f"{case.size},{case.head}" + (f",{case.tokens}" if case.tokens else "")
+    tiles = Tiles(*table_of(case.architecture)[case.kernel][name])
+    if CALLS[case.call]["KIND"] >= 5:
+        tiles = narrower(case.kernel, tiles)
     kernel = {
         "forward": modules().forward.forward, "queries": modules().backward.queries,
         "keys": modules().backward.keys, "table": modules().table.table_sums,
+        "sums": modules().sums.content_sums if case.call == "content" else modules().sums.fire_sums,
+        "short": modules().short.short_forward, "short_backward": modules().short.short_backward,
     }[case.kernel]  # fmt: skip
     amd = case.architecture.startswith("gfx")
     constants = {
         "ROTARY": False, "LOG_SCALE": False, "CAUSAL": True, "PREFIX": False, "DOCUMENTS": False,
         "SINKS": False, "SINK": False, "PARTIAL": False, "GATHER": case.kernel == "table",
         "D": case.head, "DP": case.head, "BM": tiles.bm, "BN": tiles.bn, "BS": 16, "U": 64,
-        "KB": 64, "PRECISION": "tf32x3" if case.bytes == 4 and not amd else "ieee",
+        "KB": 64, "EDGED": False, "COLUMNS": 16, "OF_KEYS": True,
+        "UNITS": 32, "BLOCKS": case.tokens // tiles.bm,
+        "PRECISION": "tf32x3" if case.size == "4" and not amd else "ieee",
         "UPCAST": False, **CALLS[case.call],
     }  # fmt: skip
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
-    element = "*bf16" if case.bytes == 2 else "*fp32"
+    element = "*bf16" if case.size == "2" else "*fp32"
     types = {name: _type(name, element) for name in kernel.arg_names if name not in constants}
-    aligned = {n for n in types if n.startswith("stride_")}
+    aligned = {n for n in types if re.fullmatch("stride_[qkvo][bhtp]", n)}
     source = ASTSource(
         kernel,
         {n: types.get(n, "constexpr") for n in kernel.arg_names},
@@ -190,7 +209,9 @@ def measure(chosen: Sequence[Case], workers: int = 1) -> list[dict[str, Any]]:
 
 def key(row: dict[str, Any]) -> str:
     """The name of a row in the budgets."""
-    return f"{row['architecture']} {row['kernel']} {row['call']} {row['bytes']}B d{row['head']}"
+    tokens = f" t{row['tokens']}" if row["tokens"] else ""
+    size = f"{row['size']}B d{row['head']}{tokens}"
+    return f"{row['architecture']} {row['kernel']} {row['call']} {size}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -200,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kernel", nargs="*", help="only these kernels")
     parser.add_argument("--call", nargs="*", help="only these calls")
     parser.add_argument("--head", nargs="*", type=int, help="only these head dimensions")
-    parser.add_argument("--bytes", nargs="*", type=int, help="only numbers of 2 or 4 bytes")
+    parser.add_argument("--size", nargs="*", choices=("2", "4", "4i"), help="only these numbers")
     parser.add_argument("--workers", type=int, default=1, help="compilations at a time")
     parser.add_argument("--write", action="store_true", help=f"write {BUDGETS.name}")
     options = parser.parse_args(arguments)
@@ -213,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (not options.kernel or c.kernel in options.kernel)
         and (not options.call or c.call in options.call)
         and (not options.head or c.head in options.head)
-        and (not options.bytes or c.bytes in options.bytes)
+        and (not options.size or c.size in options.size)
     ]  # fmt: skip
     rows = measure(chosen, options.workers)
     from bench.run import table

@@ -20,6 +20,7 @@ from arithtf.attention.mechanisms import (
     NoMechanism,
     Rotary,
 )
+from arithtf.attention.step import KeyOrder, attention_step, order_keys
 from arithtf.callable import make_callable
 
 __all__ = [
@@ -33,14 +34,17 @@ __all__ = [
     "Fire",
     "Geometry",
     "Kerple",
+    "KeyOrder",
     "LogScale",
     "Mechanism",
     "NoMechanism",
     "Rotary",
     "Window",
     "attention",
+    "attention_step",
     "explain",
     "normalise_window",
+    "order_keys",
 ]
 
 make_callable(__name__)

@@ -13,7 +13,8 @@ from arithtf.attention.geometry import Geometry, normalise_window
 from arithtf.attention.mechanisms import NONE, LogScale, Mechanism
 from arithtf.attention.reference import Scale
 
-IMPLEMENTATIONS = ("auto", "reference", "cpu", "triton")
+IMPLEMENTATIONS = ("auto", "reference", "cpu", "triton", "triton-ieee")
+TRITON = ("triton", "triton-ieee")
 WindowLike = int | Sequence[int] | None
 
 
@@ -64,15 +65,17 @@ def attention(
         prefix: int32 [B]; columns below it are visible to all queries (in their window).
         documents: int32 [B or 1, Tk], non-decreasing; only keys of the same document are visible.
         scale: logit scale; None: 1/sqrt(D); a number; [H]; or LogScale.
-        impl: "reference", "cpu" (windowed, forward only, float32), "triton", or "auto". Only
-            "auto" chooses; `explain` says what and why.
+        impl: "reference", "cpu" (windowed, forward only, float32), "triton" (products of float32
+            as three of TF32, which is about as exact), "triton-ieee" (products of float32 in IEEE
+            arithmetic, slower; otherwise the same), or "auto". Only "auto" chooses; `explain` says
+            what and why.
 
     Returns:
         [B, H, Tq, D].
 
     Raises:
         ValueError, TypeError: what was expected, what came, what to do.
-        RuntimeError: impl="triton" where the kernels cannot run.
+        RuntimeError: impl="triton" or "triton-ieee" where the kernels cannot run.
     """
     geometry = _geometry(
         query,
@@ -93,8 +96,9 @@ def attention(
     choice = _choose(impl, query, key, value, mechanism, geometry, factor)
     if choice.impl == "reference":
         return reference.attention(query, key, value, mechanism, geometry, factor)
-    if choice.impl == "triton":
-        return fused.attention(query, key, value, mechanism, geometry, factor)
+    if choice.impl in TRITON:
+        ieee = choice.impl == "triton-ieee"
+        return fused.attention(query, key, value, mechanism, geometry, factor, ieee)
     return ops.attention(query, key, value, mechanism, geometry, factor, choice.impl)
 
 
@@ -152,9 +156,9 @@ def _choose(
 ) -> Choice:
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"expected impl to be one of {IMPLEMENTATIONS}, got {impl!r}")
-    if impl == "triton":
-        triton.require(query, mechanism)
-        return Choice("triton", "asked for")
+    if impl in TRITON:
+        triton.require(query, mechanism, impl)
+        return Choice(impl, "asked for")
     if impl == "reference":
         return Choice("reference", "asked for")
     if impl == "auto" and query.device.type == "cuda":

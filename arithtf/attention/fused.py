@@ -13,16 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arithtf.attention import ops
-from arithtf.attention.geometry import Geometry
+from arithtf.attention import ops, triton
+from arithtf.attention.geometry import UNLIMITED, Geometry
 from arithtf.attention.mechanisms import BucketBias, Mechanism
 from arithtf.attention.reference import Scale
 
-INPUTS = ops.SCHEMA[1 : ops.SCHEMA.index(", str impl")]
+INPUTS = ops.SCHEMA[1 : ops.SCHEMA.index(", str impl")] + ", bool short, bool ieee"
 FORWARD = f"({INPUTS}) -> (Tensor, Tensor, Tensor[])"
 BACKWARD = (
     f"(Tensor grad, Tensor out, Tensor lse, Tensor[] kept, bool[] wanted, {INPUTS}) -> Tensor[]"
 )
+
+SHORT = -2  # place of `short` in the schema
 
 
 def attention(
@@ -32,14 +34,22 @@ def attention(
     mechanism: Mechanism,
     geometry: Geometry,
     scale: Scale,
+    ieee: bool = False,
 ) -> Tensor:
     """Call the registered operator; arguments as `reference.attention`.
+
+    Args:
+        ieee: products of float32 in IEEE arithmetic, not as three of TF32.
 
     Returns:
         [B, H, Tq, D] in the memory layout of the query.
     """
     packed = ops.arguments(query, key, value, mechanism, geometry, scale, "triton")
-    out: Tensor = torch.ops.arithtf.fused(*packed[:-1])[0]
+    windows = [geometry.windows[level] for level in set(geometry.head_levels)]
+    short = triton.is_short(
+        query, key, mechanism, [w or (UNLIMITED, UNLIMITED) for w in windows], ieee
+    )
+    out: Tensor = torch.ops.arithtf.fused(*packed[:-1], short, ieee)[0]
     return out
 
 
@@ -56,7 +66,7 @@ def _problem(packed: Sequence[Any]) -> Any:
     from arithtf.kernels.problem import Problem
 
     (query_ids, key_ids, prefix, documents, mechanism, tensors, options, scale, factor, log_scale,
-     head_levels, windows, sinks, causal, query_start) = packed  # fmt: skip
+     head_levels, windows, sinks, causal, query_start, _, ieee) = packed  # fmt: skip
     edges = None
     if mechanism == "buckets":
         edges = _edges(tensors[0].shape[1], int(options[0]), bool(options[1]))
@@ -65,11 +75,14 @@ def _problem(packed: Sequence[Any]) -> Any:
         mechanism=mechanism, tensors=tensors, options=list(options), edges=edges, scale=scale,
         factor=factor, log_scale=log_scale, head_levels=tuple(head_levels),
         windows=tuple(zip(windows[0::2], windows[1::2], strict=True)), sinks=sinks, causal=causal,
-        query_start=query_start,
+        query_start=query_start, ieee=ieee,
     )  # fmt: skip
 
 
 def _fake(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
+    if packed[SHORT]:
+        nothing = [packed[0].new_empty(0, dtype=torch.float32) for _ in range(4)]
+        return torch.empty_like(packed[0]), nothing[0], nothing[1:]
     query, _, _, query_ids, key_ids, prefix, documents = packed[:7]
     log_scale, head_levels, windows = packed[12:15]
     read = set(head_levels)
@@ -89,12 +102,16 @@ def _fake(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
 
 
 def _forward(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
-    from arithtf.kernels import launch
+    from arithtf.kernels import launch, whole
 
     query = packed[0]
     if query.numel() == 0:
         return _fake(*packed)
     with torch.cuda.device_of(query):
+        if packed[SHORT]:
+            out = whole.forward(_problem(packed[3:]), *packed[:3])
+            nothing = [query.new_empty(0, dtype=torch.float32) for _ in range(4)]
+            return _laid_out(out, query), nothing[0], nothing[1:]
         out, lse, kept = launch.forward(_problem(packed[3:]), *packed[:3])
     return _laid_out(out, query), lse, kept
 
@@ -117,15 +134,17 @@ def _fake_backward(
 def _run_backward(
     grad: Tensor, out: Tensor, lse: Tensor, kept: list[Tensor], wanted: list[bool], *packed: Any
 ) -> list[Tensor]:
-    from arithtf.kernels import gradient
+    from arithtf.kernels import gradient, whole
 
     fakes = _fake_backward(grad, out, lse, kept, wanted, *packed)
     if grad.numel() == 0:
         return [torch.zeros_like(f) for f in fakes]
     with torch.cuda.device_of(grad):
-        found = gradient.backward(
-            _problem(packed[3:]), packed[0], packed[1], packed[2], out, lse, kept, grad, wanted
-        )
+        problem = _problem(packed[3:])
+        if packed[SHORT]:
+            found = whole.backward(problem, *packed[:3], grad)
+        else:
+            found = gradient.backward(problem, *packed[:3], out, lse, kept, grad, wanted)
     parts = [found.query, found.key, found.value, found.scale, *found.tensors]
     # What was not wanted is zero, for an operator cannot return None in a list.
     return [

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from arithtf import _core
+from arithtf.attention import KeyOrder, order_keys
+from arithtf.attention.step import step_obstacle
 from arithtf.evaluate.local import is_local, windows_of
 from arithtf.model import Transformer, context_logits
 from arithtf.model.local import Contexts
@@ -77,8 +79,24 @@ class _CachedDecoder:
         self.keys = {i: weight.new_empty(size) for i in attention}
         self.values = {i: weight.new_empty(size) for i in attention}
         self.reach: _Reach | None = None
-        if model.config.encoding.finite:
+        self.order: KeyOrder | None = None
+        self.columns = torch.arange(shape[1], dtype=torch.int32, device=model.device)
+        if self._steps_fused():
+            self.order = order_keys(key_ids, model.config.encoding.windows)
+        elif model.config.encoding.finite:
             self.reach = _Reach(model, query_ids, key_ids, shape)
+
+    def _steps_fused(self) -> bool:
+        """Whether the kernel for steps is to be used: asked for, or what "auto" takes."""
+        if self.impl not in ("auto", "triton", "triton-ieee"):
+            return False
+        weight, config = self.model.embedding.weight, self.model.config
+        head = weight.new_empty(1, config.heads, 1, config.width // config.heads)
+        block = self.model.blocks[self.last]
+        assert isinstance(block, Attention)
+        mechanism = block.mechanism()
+        able = step_obstacle(head, mechanism) is None
+        return able and (self.impl != "auto" or weight.device.type == "cuda")
 
     def prompt(self, tokens: Tensor) -> Tensor:
         """Read the columns of tokens [B, Q], the first there are -> logits [B, V] of the last."""
@@ -114,6 +132,11 @@ class _CachedDecoder:
                 continue
             query = self._project(i, block, x, column)
             keys, values = self.keys[i], self.values[i]
+            if self.order is not None:
+                at, ids = self.columns[column : column + 1], self.query_ids
+                ids = ids[..., column : column + 1]
+                x = x + block.attend_step(query, keys, values, self.order, ids, at, self.impl)
+                continue
             if seen is None:
                 keys, values = keys[:, : column + 1], values[:, : column + 1]
             else:

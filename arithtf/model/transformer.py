@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arithtf.attention import attention
+from arithtf.attention import KeyOrder, attention, attention_step
 from arithtf.encodings import Encoding, build_mechanism, build_position_embedding
 
 Block = Literal["attention", "mlp"]
@@ -173,6 +173,44 @@ class Attention(nn.Module):
             sinks=self.encoding.sinks,
             causal=True,
             query_start=first,
+            scale=self.mechanism.scale(),
+            impl=impl,
+        )
+        return self.out(mixed_BHQD.transpose(1, 2).flatten(2))
+
+    def attend_step(
+        self,
+        query_B1C: Tensor,
+        key_BTC: Tensor,
+        value_BTC: Tensor,
+        order: KeyOrder,
+        query_ids: Tensor,
+        column: Tensor,
+        impl: str = "auto",
+    ) -> Tensor:
+        """`attend` for one column whose keys are in a cache that is sorted already.
+
+        Args:
+            query_B1C: projected queries of the column.
+            key_BTC, value_BTC: the whole cache; columns after this one may hold anything.
+            order: of the cache's ids.
+            query_ids: int32 [B or 1, L, 1].
+            column: int32 [1] on the device.
+            impl: see `arithtf.attention.attention_step`.
+
+        Returns:
+            [B, 1, C].
+        """
+        mixed_BHQD = attention_step(
+            self._split(query_B1C),
+            self._split(key_BTC),
+            self._split(value_BTC),
+            order,
+            query_ids,
+            column,
+            mechanism=self.mechanism(),
+            head_levels=self.encoding.levels_of_heads(self.heads),
+            sinks=self.encoding.sinks,
             scale=self.mechanism.scale(),
             impl=impl,
         )

@@ -7,29 +7,33 @@ With p the weights and g the gradient of the output, ds = p * (g . v - delta), d
 import triton
 import triton.language as tl
 
+from .tiles import BY_QUERY as _BY_QUERY
+from .tiles import FIRE as _FIRE
 from .tiles import (
     LOG2E,
     NO_ID,
-    bias,
     bias_gradients,
     head_numbers,
     id_bounds,
     load_documents,
     load_rows,
     rows_at,
+    scores_of,
     store_rows,
     visible,
 )
 from .tiles import NONE as _NONE
 
+BY_QUERY = _BY_QUERY
+FIRE = _FIRE
 NONE = _NONE
 
 
 @triton.jit
 def _query_step(
     q, g, factor, lse, delta, acc, one, two, at, end, K, V, POISON, ROWS, IDS, DOCUMENT, FIRST,
-    h, width, reach, first, second, table, query_id, low, high, query_column, query_document,
-    prefix, stride_kt, stride_vt,
+    SECOND, h, width, reach, first, second, table, query_id, query_row, low, high, query_column,
+    query_document, prefix, stride_kt, stride_vt,
     MASKED: tl.constexpr, SINK: tl.constexpr, GATHER: tl.constexpr, KIND: tl.constexpr,
     WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
@@ -39,16 +43,17 @@ def _query_step(
     live = (row >= 0) & (tl.load(POISON + row, mask=row >= 0, other=0.0) == 0.0)
     k = load_rows(K, row, stride_kt, live, D, DP, UPCAST)
     v = load_rows(V, row, stride_vt, live, D, DP, UPCAST)
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * factor[:, None]
+    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if SINK:
         key_id = row
+        scores = scores * factor[:, None]
     else:
         key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        if KIND != NONE:
-            scores += bias(
-                query_id[:, None], key_id[None, :], FIRST, h, width, reach, first, second, table,
-                KIND, WIDTH,
-            )  # fmt: skip
+        scores, shift = scores_of(
+            scores, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
+            tl.where(live, row, -1)[None, :], FIRST, SECOND, h, width, reach, first, second, table,
+            KIND, WIDTH,
+        )  # fmt: skip
     p = tl.exp2(scores - lse[:, None])
     ds = p * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None])
     if MASKED:
@@ -61,7 +66,9 @@ def _query_step(
         # Not p: what is invisible may be large enough to make 0 * infinity of it.
         ds = tl.where(seen, ds, 0.0)
     acc = tl.dot(ds.to(k.dtype), k, acc, input_precision=PRECISION)
-    if (not SINK) and KIND != NONE:
+    if (not SINK) and KIND >= BY_QUERY:
+        one += tl.sum(ds * shift, 1)
+    elif (not SINK) and KIND != NONE and KIND != FIRE:
         more, more2 = bias_gradients(
             ds, query_id[:, None], key_id[None, :], reach, first, second, 1, KIND
         )
@@ -86,7 +93,7 @@ def queries(
     """One program: dq of BM queries; SUMS gets three numbers (scale, bias first, bias second)."""
     program = tl.program_id(0)
     block = blocks - 1 - program % blocks
-    h = (program // blocks) % heads
+    h = ((program // blocks) % heads).to(tl.int64)
     b = (program // blocks // heads).to(tl.int64)
     level = tl.load(LEVELS + h)
     plan = (b * per_batch) * levels + level
@@ -118,6 +125,9 @@ def queries(
         seen = tl.load(SEEN + plan * tq + row, mask=row >= 0, other=1.0)
         growth = tl.log(tl.maximum(seen, 1.0))
     factor = growth * (scale * LOG2E)
+    if KIND >= BY_QUERY:
+        FIRST += head * tq * width
+        SECOND += head * tk * reach
     first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, WIDTH)
 
     acc = tl.zeros([BM, DP], tl.float32)
@@ -137,13 +147,16 @@ def queries(
             acc, one, two = _query_step(
                 q, g, factor, lse, delta, acc, one, two, n + tl.arange(0, BN), tk, K + k_at,
                 V + v_at, POISON + head * tk, KEY_ROWS + plan * tk, KEY_IDS + plan * tk,
-                document_of, FIRST, h, width, reach, first, second, table, query_id, low, high,
-                query_column, query_document, prefix, stride_kt, stride_vt,
+                document_of, FIRST, SECOND, h, width, reach, first, second, table, query_id,
+                tl.where(live, row, -1), low, high, query_column, query_document, prefix,
+                stride_kt, stride_vt,
                 part == 0, False, GATHER, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
             )  # fmt: skip
-    # acc . q is what the logit factor gets, for it is sum_j ds_ij (k_j . q_i).
+    # acc . q is what the logit factor gets, for it is sum_j ds_ij (k_j . q_i); and content.
     d_factor = tl.sum(acc * q.to(tl.float32), 1)
+    if KIND >= BY_QUERY:
+        d_factor += one
     if ROTARY and SINKS:
         store_rows(DQ + q_at, row, stride_qt, row >= 0, acc * (growth * scale)[:, None], D, DP)
         q = load_rows(Q_PLAIN + q_at, row, stride_qt, live, D, DP, UPCAST)
@@ -154,8 +167,9 @@ def queries(
             acc, one, two = _query_step(
                 q, g, factor, lse, delta, acc, one, two, n + tl.arange(0, BS), sinks,
                 K_PLAIN + k_at, V + v_at, POISON + head * tk, SINK_ROWS + b * per_batch * sinks,
-                KEY_IDS, document_of, FIRST, h, width, reach, first, second, table, query_id, low,
-                high, query_column, query_document, prefix, stride_kt, stride_vt,
+                KEY_IDS, document_of, FIRST, SECOND, h, width, reach, first, second, table,
+                query_id, row, low, high, query_column, query_document, prefix, stride_kt,
+                stride_vt,
                 True, True, DOCUMENTS, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
             )  # fmt: skip
@@ -163,6 +177,8 @@ def queries(
             d_factor += tl.sum(acc * q.to(tl.float32), 1)
         else:
             d_factor = tl.sum(acc * q.to(tl.float32), 1)
+            if KIND >= BY_QUERY:
+                d_factor += one
     target = DQ_PLAIN if (ROTARY and SINKS) else DQ
     store_rows(target + q_at, row, stride_qt, row >= 0, acc * (growth * scale)[:, None], D, DP)
     sums = SUMS + (head * blocks + block) * 3
@@ -173,9 +189,9 @@ def queries(
 
 @triton.jit
 def _key_step(
-    k, v, dk, dv, at, Q, GRAD, LSE, DELTA, SEEN, ROWS, IDS, DOCUMENT, FIRST, h, width, reach,
-    first, second, table, scale, back, ahead, key_id, key_column, key_document, prefix, tq,
-    query_start, stride_qt,
+    k, v, dk, dv, at, Q, GRAD, LSE, DELTA, SEEN, ROWS, IDS, DOCUMENT, FIRST, SECOND, h, width,
+    reach, first, second, table, scale, back, ahead, key_id, key_row, key_column, key_document,
+    prefix, tq, query_start, stride_qt,
     MASKED: tl.constexpr, SINK: tl.constexpr, GATHER: tl.constexpr, KIND: tl.constexpr,
     WIDTH: tl.constexpr, LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr,
     DOCUMENTS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr,
@@ -192,15 +208,17 @@ def _key_step(
     if LOG_SCALE:
         seen = tl.load(SEEN + row, mask=row >= 0, other=1.0)
         factor = factor * tl.log(tl.maximum(seen, 1.0))
-    scores = tl.dot(k, tl.trans(q), input_precision=PRECISION) * (factor * LOG2E)[None, :]
+    scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
     query_id = row
-    if not SINK:
+    if SINK:
+        scores = scores * (factor * LOG2E)[None, :]
+    else:
         query_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        if KIND != NONE:
-            scores += bias(
-                query_id[None, :], key_id[:, None], FIRST, h, width, reach, first, second, table,
-                KIND, WIDTH,
-            )  # fmt: skip
+        scores, _ = scores_of(
+            scores, (factor * LOG2E)[None, :], query_id[None, :], key_id[:, None],
+            tl.where(live, row, -1)[None, :], key_row[:, None], FIRST, SECOND, h, width, reach,
+            first, second, table, KIND, WIDTH,
+        )  # fmt: skip
     p = tl.exp2(scores - lse[None, :])
     ds = p * (tl.dot(v, tl.trans(g), input_precision=PRECISION) - delta[None, :])
     if MASKED:
@@ -241,7 +259,7 @@ def keys(
     program = tl.program_id(0)
     block = program % blocks
     part = (program // blocks) % parts
-    h = (program // blocks // parts) % heads
+    h = ((program // blocks // parts) % heads).to(tl.int64)
     b = (program // blocks // parts // heads).to(tl.int64)
     level = tl.load(LEVELS + h)
     shared = b * per_batch
@@ -266,6 +284,9 @@ def keys(
     k = load_rows(K + b * stride_kb + h * stride_kh, column, stride_kt, live, D, DP, UPCAST)
     v = load_rows(V + b * stride_vb + h * stride_vh, column, stride_vt, live, D, DP, UPCAST)
     scale = tl.load(SCALE + h)
+    if KIND >= BY_QUERY:
+        FIRST += head * tq * width
+        SECOND += head * tk * reach
     first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, WIDTH)
 
     dk = tl.zeros([BN, DP], tl.float32)
@@ -289,9 +310,9 @@ def keys(
             dk, dv = _key_step(
                 k, v, dk, dv, m + tl.arange(0, BM), Q + q_at, GRAD + q_at, LSE + head * tq,
                 DELTA + head * tq, SEEN + plan * tq, QUERY_ROWS + plan * tq,
-                QUERY_IDS + plan * tq, document_of, FIRST, h, width, reach, first, second, table,
-                scale, back, ahead, key_id, column, key_document, prefix, tq, query_start,
-                stride_qt,
+                QUERY_IDS + plan * tq, document_of, FIRST, SECOND, h, width, reach, first, second,
+                table, scale, back, ahead, key_id, tl.where(live, column, -1), column,
+                key_document, prefix, tq, query_start, stride_qt,
                 piece == 0, SINK, GATHER and not SINK, KIND, WIDTH, LOG_SCALE, CAUSAL, PREFIX,
                 DOCUMENTS, D, DP, PRECISION, UPCAST,
             )  # fmt: skip

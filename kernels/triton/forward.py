@@ -3,28 +3,28 @@
 import triton
 import triton.language as tl
 
+from .tiles import BY_QUERY as _BY_QUERY
 from .tiles import (
     LOG2E,
     NO_ID,
-    bias,
     head_numbers,
     id_bounds,
     load_documents,
     load_rows,
     rows_at,
+    scores_of,
     store_rows,
     visible,
 )
-from .tiles import NONE as _NONE
 
-NONE = _NONE
+BY_QUERY = _BY_QUERY
 
 
 @triton.jit
 def _step(
     q, factor, acc, top, total, at, end, K, V, POISON, ROWS, IDS, DOCUMENT, FIRST,
-    h, width, reach, first, second, table, query_id, low, high, query_column, query_document,
-    prefix, stride_kt, stride_vt,
+    SECOND, h, width, reach, first, second, table, query_id, query_row, low, high, query_column,
+    query_document, prefix, stride_kt, stride_vt,
     MASKED: tl.constexpr, SINK: tl.constexpr, GATHER: tl.constexpr, KIND: tl.constexpr,
     WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
@@ -36,16 +36,17 @@ def _step(
     live = (row >= 0) & (poison == 0.0)
     k = load_rows(K, row, stride_kt, live, D, DP, UPCAST)
     v = load_rows(V, row, stride_vt, live, D, DP, UPCAST)
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * factor[:, None] + poison[None, :]
+    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if SINK:
         key_id = row
+        scores = scores * factor[:, None]
     else:
         key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        if KIND != NONE:
-            scores += bias(
-                query_id[:, None], key_id[None, :], FIRST, h, width, reach, first, second, table,
-                KIND, WIDTH,
-            )  # fmt: skip
+        scores, _ = scores_of(
+            scores, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
+            row[None, :], FIRST, SECOND, h, width, reach, first, second, table, KIND, WIDTH,
+        )  # fmt: skip
+    scores += poison[None, :]
     if MASKED:
         document = load_documents(DOCUMENT, row, DOCUMENTS)
         seen = visible(
@@ -82,7 +83,7 @@ def forward(
     """
     program = tl.program_id(0)
     block = blocks - 1 - program % blocks
-    h = (program // blocks) % heads
+    h = ((program // blocks) % heads).to(tl.int64)
     b = (program // blocks // heads).to(tl.int64)
     level = tl.load(LEVELS + h)
     plan = (b * per_batch) * levels + level
@@ -111,6 +112,9 @@ def forward(
     if LOG_SCALE:
         seen = tl.load(SEEN + plan * tq + row, mask=live, other=1.0)
         factor = factor * tl.log(tl.maximum(seen, 1.0))
+    if KIND >= BY_QUERY:
+        FIRST += head * tq * width
+        SECOND += head * tk * reach
     first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, WIDTH)
 
     acc = tl.zeros([BM, DP], tl.float32)
@@ -130,8 +134,8 @@ def forward(
             acc, top, total = _step(
                 q, factor, acc, top, total, n + tl.arange(0, BN), tk, K + k_at, V + v_at,
                 POISON + head * tk, KEY_ROWS + plan * tk, KEY_IDS + plan * tk, document_of, FIRST,
-                h, width, reach, first, second, table, query_id, low, high, query_column,
-                query_document, prefix, stride_kt, stride_vt,
+                SECOND, h, width, reach, first, second, table, query_id, row, low, high,
+                query_column, query_document, prefix, stride_kt, stride_vt,
                 part == 0, False, GATHER, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
             )  # fmt: skip
@@ -143,8 +147,8 @@ def forward(
             acc, top, total = _step(
                 q, factor, acc, top, total, n + tl.arange(0, BS), sinks, K_PLAIN + k_at, V + v_at,
                 POISON + head * tk, SINK_ROWS + b * per_batch * sinks, KEY_IDS, document_of, FIRST,
-                h, width, reach, first, second, table, query_id, low, high, query_column,
-                query_document, prefix, stride_kt, stride_vt,
+                SECOND, h, width, reach, first, second, table, query_id, row, low, high,
+                query_column, query_document, prefix, stride_kt, stride_vt,
                 True, True, DOCUMENTS, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
             )  # fmt: skip
@@ -164,7 +168,7 @@ def poison(
 ):  # fmt: skip
     """0 for each key whose k and v are finite, NaN for others: float32 [B, H, Tk]."""
     program = tl.program_id(0)
-    h = (program // blocks) % heads
+    h = ((program // blocks) % heads).to(tl.int64)
     b = (program // blocks // heads).to(tl.int64)
     at = (program % blocks) * BN + tl.arange(0, BN)
     live = at < tk

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from arithtf.kernels import fields
 from arithtf.kernels import plan as plans
 from arithtf.kernels import problem as problems
 from arithtf.kernels.launch import (
     PARTS,
     SINK_TILE,
     Launch,
-    _dense,
+    dense,
     kernels,
     prepare,
     rotate,
 )
-from arithtf.kernels.problem import Plan, Problem
+from arithtf.kernels.problem import Gradients, Plan, Problem
 
 # Ids of a tile's queries that share one accumulator, and differences that one program adds up.
 TABLE_IDS = 64
 TABLE_CHUNK = 64
-
-
-class Gradients(NamedTuple):
-    """Gradients of one call; None where nothing was wanted or there is no such tensor."""
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    scale: Tensor | None
-    tensors: list[Tensor | None]
 
 
 def backward(
@@ -54,9 +44,9 @@ def backward(
         wanted: for each tensor of the mechanism, whether its gradient is.
     """
     plan = problems.make_plan(problem, kept[:2])
-    inputs = prepare(problem, plan, query, key, value)
+    inputs = prepare(problem, query, key, value)
     launch = Launch(problem, plan, inputs, kept[2])
-    grad, out = _dense(grad, inputs.query), _dense(out, inputs.query)
+    grad, out = dense(grad, inputs.query), dense(out, inputs.query)
     poison = launch.poison()
     dq, delta, sums = _queries(launch, out, lse, grad, poison)
     dk, dv = _keys(launch, lse, delta, grad, poison)
@@ -64,6 +54,10 @@ def backward(
     if problem.mechanism in ("table", "buckets"):
         if wanted[0]:
             tensors[0] = _table(launch, lse, delta, grad, poison, sums)
+    elif problem.mechanism == "content":
+        dq, dk, tensors = fields.content(launch, lse, delta, grad, poison, wanted, dq, dk)
+    elif problem.mechanism == "fire":
+        tensors = fields.fire(launch, lse, delta, grad, poison)
     elif problem.mechanism in ("alibi", "kerple"):
         tensors = [sums[i + 1].to(t.dtype) for i, t in enumerate(problem.tensors)]
     scale = None if problem.scale is None else sums[0].to(problem.scale.dtype)

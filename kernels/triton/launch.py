@@ -11,8 +11,8 @@ from torch import Tensor
 
 from arithtf.kernels import plan as plans
 from arithtf.kernels import problem as problems
-from arithtf.kernels.configs import Tiles, padded, tiles
-from arithtf.kernels.problem import Plan, Problem
+from arithtf.kernels.configs import Tiles, narrower, padded, tiles
+from arithtf.kernels.problem import FIRE, Plan, Problem
 
 # A table row up to this width is kept in shared memory, a wider one is read from global memory.
 WIDEST_ROW = 4096
@@ -26,7 +26,8 @@ SINK_TILE = 16
 class Inputs:
     """q, k, v in the layout that kernels read, and the numbers of each head in float32.
 
-    For rotary `query` and `key` are rotated; the plain ones serve the sinks.
+    For rotary `query` and `key` are rotated; the plain ones serve the sinks. For content `first`
+    and `second` hold numbers per query and per key, `width` and `reach` of them.
     """
 
     query: Tensor
@@ -48,7 +49,7 @@ def kernels() -> Any:
     return compat.modules()
 
 
-def _dense(x: Tensor, like: Tensor | None = None) -> Tensor:
+def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
     """x with unit stride along D and no overlap, in the layout of `like` if given."""
     wanted = torch.empty_like(x if like is None else like)
     if x.stride() == wanted.stride() and x.stride(-1) == 1:
@@ -66,10 +67,16 @@ def expanded_table(problem: Problem, table: Tensor) -> Tensor:
     return table.index_select(1, index)
 
 
-def prepare(problem: Problem, plan: Plan, query: Tensor, key: Tensor, value: Tensor) -> Inputs:
-    """Bring the inputs into the layout of the kernels; rotate for rotary."""
+def prepare(
+    problem: Problem, query: Tensor, key: Tensor, value: Tensor, expand: bool = True
+) -> Inputs:
+    """Bring the inputs into the layout of the kernels; rotate for rotary.
+
+    Args:
+        expand: give a bucketed table as one over differences.
+    """
     heads = query.shape[1]
-    query, key, value = _dense(query), _dense(key), _dense(value)
+    query, key, value = dense(query), dense(key), dense(value)
     plain_query, plain_key = query, key
     if problem.scale is None:
         scale = torch.full((heads,), problem.factor, dtype=torch.float32, device=query.device)
@@ -81,14 +88,52 @@ def prepare(problem: Problem, plan: Plan, query: Tensor, key: Tensor, value: Ten
         query = rotate(problem, query, problem.query_ids, 1.0)
         key = rotate(problem, key, problem.key_ids, 1.0)
     elif problem.mechanism in ("table", "buckets"):
-        first = expanded_table(problem, problem.tensors[0].detach().float()).contiguous()
+        first = problem.tensors[0].detach().float()
+        first = (expanded_table(problem, first) if expand else first).contiguous()
         width = first.shape[1]
     elif problem.mechanism in ("alibi", "kerple"):
         first = problem.tensors[0].detach().float().contiguous()
         second = problem.tensors[-1].detach().float().contiguous()
-    return Inputs(
-        query, key, value, plain_query, plain_key, scale, first, second, width, width // 2
-    )
+    elif problem.mechanism == "fire":
+        first, width = packed_fire(problem.tensors), problem.tensors[0].shape[0]
+    reach = width // 2
+    if problem.mechanism == "content":
+        by_query, by_key = content_terms(problem, query, key)
+        first, second = by_query, by_key
+        width, reach = by_query.shape[-1], by_key.shape[-1]
+    return Inputs(query, key, value, plain_query, plain_key, scale, first, second, width, reach)
+
+
+def packed_fire(tensors: Sequence[Tensor]) -> Tensor:
+    """w1, b1, w2, b2, c, threshold of each head in a row: float32 [H, 3K+3]."""
+    w1, b1, w2, b2, c, threshold = (t.detach().float() for t in tensors)
+    heads = w2.shape[0]
+    rows = (w1.expand(heads, -1), b1.expand(heads, -1), w2, b2[:, None],
+            c.expand(heads, 1), threshold.expand(heads, 1))  # fmt: skip
+    return torch.cat(rows, 1)
+
+
+def content_terms(problem: Problem, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    """q . key vectors [B, H, Tq, N1] and k . query vectors [B, H, Tk, N2] in float32.
+
+    One of them is empty where there are no such vectors.
+    """
+    query_vectors, key_vectors = content_vectors(problem)
+    nothing = query.new_empty(0, dtype=torch.float32)
+    by_query = by_key = nothing[None, None, None]
+    if key_vectors is not None:
+        by_query = (query.float() @ key_vectors.mT).contiguous()
+    if query_vectors is not None:
+        by_key = (key.float() @ query_vectors.mT).contiguous()
+    return by_query, by_key
+
+
+def content_vectors(problem: Problem) -> tuple[Tensor | None, Tensor | None]:
+    """Query vectors and key vectors, float32 [H, N, D], or None."""
+    given = iter(problem.tensors)
+    has_query, has_key = problem.options
+    query_vectors = next(given).detach().float() if has_query else None
+    return query_vectors, next(given).detach().float() if has_key else None
 
 
 def rotate(
@@ -113,6 +158,23 @@ def _numbers(values: Sequence[int], like: Tensor) -> Tensor:
     return plans.device_numbers(tuple(values), torch.int32, like.device)
 
 
+def constants_of(problem: Problem, inputs: Inputs) -> dict[str, Any]:
+    """Constants that depend on the arguments alone."""
+    query = inputs.query
+    interpreted = query.device.type != "cuda"
+    whole = query.dtype == torch.float32 or interpreted
+    three = whole and not (interpreted or problem.ieee or torch.version.hip is not None)
+    wide = 1 << (inputs.width - 1).bit_length()
+    table = problem.kind == 1 and wide <= WIDEST_ROW
+    dim = query.shape[3]
+    return {
+        "KIND": problem.kind, "WIDTH": max(wide, 16) if table else 0,
+        "LOG_SCALE": problem.log_scale, "CAUSAL": problem.causal, "D": dim, "DP": padded(dim),
+        "PRECISION": "tf32x3" if three else "ieee",
+        "UPCAST": interpreted and query.dtype != torch.float32,
+    }  # fmt: skip
+
+
 class Launch:
     """The arguments that all kernels of one call share.
 
@@ -125,7 +187,7 @@ class Launch:
         query, key, value = inputs.query, inputs.key, inputs.value
         read = problem.read
         self.problem, self.plan, self.inputs, self.seen = problem, plan, inputs, seen
-        self.batch, self.heads, self.tq, dim = query.shape
+        self.batch, self.heads, self.tq, _ = query.shape
         self.tk = key.shape[2]
         self.levels_of_heads = _numbers([read.index(u) for u in problem.head_levels], query)
         flat = tuple(n for pair in problem.read_windows for n in pair)
@@ -133,24 +195,16 @@ class Launch:
         self.nothing = self.levels_of_heads
         self.strides = (*query.stride()[:3], *key.stride()[:3], *value.stride()[:3])
         self.per_batch = int(plan.rows > 1)
-        interpreted = query.device.type != "cuda"
-        whole = query.dtype == torch.float32 or interpreted
-        three = whole and not interpreted and torch.version.hip is None
-        wide = 1 << (inputs.width - 1).bit_length()
-        table = problem.kind == 1 and wide <= WIDEST_ROW
-        self.constants: dict[str, Any] = {
-            "KIND": problem.kind, "WIDTH": max(wide, 16) if table else 0,
-            "LOG_SCALE": problem.log_scale, "CAUSAL": problem.causal,
+        self.constants = constants_of(problem, inputs) | {
             "PREFIX": plan.prefix is not None, "DOCUMENTS": plan.documents is not None,
-            "GATHER": plan.queries.rows is not None, "D": dim, "DP": padded(dim),
-            "PRECISION": "tf32x3" if three else "ieee",
-            "UPCAST": interpreted and query.dtype != torch.float32,
+            "GATHER": plan.queries.rows is not None,
         }  # fmt: skip
 
     def tiles(self, kernel: str) -> Tiles:
         """Configured tiles of a kernel."""
         query = self.inputs.query
-        return tiles(kernel, query.device, query.dtype, query.shape[3])
+        found = tiles(kernel, query.device, query.dtype, query.shape[3], self.problem.ieee)
+        return narrower(kernel, found) if self.problem.kind >= FIRE else found
 
     def or_nothing(self, tensor: Tensor | None) -> Tensor:
         """A tensor, or a stand-in for one that is not read."""
@@ -229,7 +283,7 @@ def forward(
         there is nothing to keep).
     """
     plan = problems.make_plan(problem)
-    inputs = prepare(problem, plan, query, key, value)
+    inputs = prepare(problem, query, key, value)
     nothing = query.new_empty(0, dtype=torch.float32)
     seen = count_seen(problem, plan) if problem.log_scale else nothing
     launch = Launch(problem, plan, inputs, seen)

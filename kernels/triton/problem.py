@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,11 @@ from torch import Tensor
 from arithtf.kernels import plan as plans
 from arithtf.kernels.plan import Side
 
-KINDS = {"none": 0, "rotary": 0, "table": 1, "buckets": 1, "alibi": 2, "kerple": 3}
+FIRE = 5
+KINDS = {
+    "none": 0, "rotary": 0, "table": 1, "buckets": 1, "alibi": 2, "kerple": 3, "fire": FIRE,
+    "content": FIRE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +26,13 @@ class Problem:
     Args:
         query_ids: int32 [B or 1, L, Tq]. key_ids: int32 [B or 1, L, Tk].
         prefix: int32 [B] or None. documents: int32 [B or 1, Tk] or None.
-        mechanism: "none", "table", "buckets", "alibi", "kerple" or "rotary".
-        tensors: its tensors. options: its numbers (kerple: 0 log, 1 power).
+        mechanism: "none", "table", "buckets", "alibi", "kerple", "fire", "content" or "rotary".
+        tensors: its tensors. options: its numbers (kerple: 0 log, 1 power; content: whether there
+            are query vectors, key vectors).
         edges: for "buckets", column of the table for each clipped difference, else None.
         scale: [H] or None. factor: the scale if it is a number. log_scale: times log(seen).
         head_levels: level of each head. windows: (back, ahead) per level, (-1, -1) for no limit.
+        ieee: products of float32 in IEEE arithmetic, not as three of TF32.
     """
 
     query_ids: Tensor
@@ -44,6 +51,7 @@ class Problem:
     sinks: int
     causal: bool
     query_start: int
+    ieee: bool = False
 
     @property
     def read(self) -> tuple[int, ...]:
@@ -60,7 +68,23 @@ class Problem:
     @property
     def kind(self) -> int:
         """Number of the mechanism in the kernels."""
-        return KINDS[self.mechanism] + (self.options[0] if self.mechanism == "kerple" else 0)
+        number = KINDS[self.mechanism]
+        if self.mechanism == "kerple":
+            return number + self.options[0]
+        if self.mechanism == "content":
+            # 1, 2 or 3 more: the query meets vectors, the key does, both do.
+            return number + self.options[1] + 2 * self.options[0]
+        return number
+
+
+class Gradients(NamedTuple):
+    """Gradients of one call; None where nothing was wanted or there is no such tensor."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scale: Tensor | None
+    tensors: list[Tensor | None]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def rotate(
     The angle is reduced to one turn in float64; ids by row, int32 [P, U, T].
     """
     program = tl.program_id(0)
-    h = (program // blocks) % heads
+    h = ((program // blocks) % heads).to(tl.int64)
     b = (program // blocks // heads).to(tl.int64)
     plan = (b * per_batch) * levels + tl.load(LEVELS + h)
     t = (program % blocks) * BT + tl.arange(0, BT)

@@ -94,7 +94,7 @@ def table_sums(
     """
     program = tl.program_id(0)
     chunk = program % chunks
-    h = (program // chunks) % heads
+    h = ((program // chunks) % heads).to(tl.int64)
     part = program // chunks // heads
     level = tl.load(LEVELS + h)
     back = tl.load(WINDOWS + 2 * level)

@@ -17,6 +17,11 @@ TABLE = tl.constexpr(1)
 ALIBI = tl.constexpr(2)
 KERPLE_LOG = tl.constexpr(3)
 KERPLE_POWER = tl.constexpr(4)
+FIRE = tl.constexpr(5)
+# Content terms: numbers per query, per key, or both; they come before the logit factor.
+BY_QUERY = tl.constexpr(6)
+BY_KEY = tl.constexpr(7)
+BY_BOTH = tl.constexpr(8)
 
 
 @triton.jit
@@ -75,7 +80,7 @@ def head_numbers(FIRST, SECOND, h, width, KIND: tl.constexpr, WIDTH: tl.constexp
         if WIDTH > 0:
             at = tl.arange(0, WIDTH)
             row = tl.load(FIRST + h.to(tl.int64) * width + at, mask=at < width, other=0.0) * LOG2E
-    elif KIND != NONE:
+    elif KIND != NONE and KIND < FIRE:
         first = tl.load(FIRST + h)
         if KIND != ALIBI:
             second = tl.load(SECOND + h)
@@ -94,7 +99,77 @@ def bias(
             value = tl.reshape(tl.gather(row, tl.ravel(column), 0), column.shape)
         else:
             value = tl.load(FIRST + h.to(tl.int64) * width + column) * LOG2E
-    elif KIND == ALIBI:
+    elif KIND == FIRE:
+        value = fire(query_id, key_id, FIRST + h * (3 * width + 3), width) * LOG2E
+    else:
+        value = distance_bias(query_id, key_id, first, second, KIND)
+    return value
+
+
+@triton.jit
+def content(
+    query_id, key_id, query_row, key_row, FIRST, SECOND, width, width2, KIND: tl.constexpr
+):  # fmt: skip
+    """Terms of q and of k by difference, looked up in FIRST [Tq, width], SECOND [Tk, width2].
+
+    Rows of -1 give 0.
+    """
+    there = (query_row >= 0) & (key_row >= 0)
+    if KIND == BY_KEY:
+        value = tl.zeros(there.shape, tl.float32)
+    else:
+        column = table_column(query_id, key_id, width // 2)
+        at = query_row.to(tl.int64) * width + column
+        value = tl.load(FIRST + at, mask=there, other=0.0)
+    if KIND != BY_QUERY:
+        column = table_column(query_id, key_id, width2 // 2)
+        at = key_row.to(tl.int64) * width2 + column
+        value += tl.load(SECOND + at, mask=there, other=0.0)
+    return value
+
+
+@triton.jit
+def scores_of(
+    products, factor, query_id, key_id, query_row, key_row, FIRST, SECOND, h, width, reach, first,
+    second, row, KIND: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """(q . k + content) * factor + bias; and the content."""
+    shift = products
+    if KIND >= BY_QUERY:
+        shift = content(query_id, key_id, query_row, key_row, FIRST, SECOND, width, reach, KIND)
+        products += shift
+    scores = products * factor
+    if KIND != NONE and KIND < BY_QUERY:
+        scores += bias(query_id, key_id, FIRST, h, width, reach, first, second, row, KIND, WIDTH)
+    return scores, shift
+
+
+@triton.jit
+def fire_position(query_id, key_id, NUMBERS, width):
+    """FIRE's x and the parts of its formula: x, |difference|, |c|, threshold, |length|, divisor."""
+    c = tl.abs(tl.load(NUMBERS + 3 * width + 1))
+    threshold = tl.load(NUMBERS + 3 * width + 2)
+    length = tl.maximum(query_id.to(tl.float32), threshold)
+    divisor = tl.log(1.0 + c * tl.abs(length)) + 1e-6
+    far = distance(query_id, key_id)
+    return tl.log(1.0 + c * far) / divisor, far, c, threshold, length, divisor
+
+
+@triton.jit
+def fire(query_id, key_id, NUMBERS, width):
+    """FIRE's network (arXiv 2310.04418, equation 3); NUMBERS: w1, b1, w2, b2, c, threshold."""
+    x, _, _, _, _, _ = fire_position(query_id, key_id, NUMBERS, width)
+    value = x * 0.0 + tl.load(NUMBERS + 3 * width)
+    for j in range(0, width):
+        hidden = tl.load(NUMBERS + j) * x + tl.load(NUMBERS + width + j)
+        value += tl.load(NUMBERS + 2 * width + j) * tl.maximum(hidden, 0.0)
+    return value
+
+
+@triton.jit
+def distance_bias(query_id, key_id, first, second, KIND: tl.constexpr):
+    """Bias that is a formula of |key_id - query_id|, in units of log 2."""
+    if KIND == ALIBI:
         value = distance(query_id, key_id) * (-first * LOG2E)
     elif KIND == KERPLE_LOG:
         value = tl.log2(1.0 + second * distance(query_id, key_id)) * -first

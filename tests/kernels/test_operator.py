@@ -7,8 +7,9 @@ import pytest
 import torch
 from kernel_cases import DIM, HEADS
 
-from arithtf.attention import NONE, Alibi, BiasTable, Content, Rotary, attention, explain, ops
+from arithtf.attention import NONE, Alibi, BiasTable, Rotary, attention, explain, ops
 from arithtf.attention.api import _geometry
+from arithtf.attention.triton import is_short
 
 
 def qkv(length=20, **options):
@@ -22,10 +23,12 @@ def packed(mechanism, scale, **call):
         q, k, v, None, None, None, call.get("windows", (None,)), call.get("sinks", 0), True, 0,
         call.get("prefix"), call.get("documents"),
     )  # fmt: skip
-    return ops.arguments(q, k, v, mechanism, geometry, scale, "triton")[:-1]
+    read = [w or (2**33, 2**33) for w in geometry.windows]
+    short = is_short(q, k, mechanism, read)
+    return *ops.arguments(q, k, v, mechanism, geometry, scale, "triton")[:-1], short, False
 
 
-@pytest.mark.usefixtures("interpreted")
+@pytest.mark.usefixtures("both")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("windows", [(None,), (2,)])
 def test_opcheck(windows):
@@ -36,7 +39,7 @@ def test_opcheck(windows):
     torch.library.opcheck(torch.ops.arithtf.fused, args)
 
 
-@pytest.mark.usefixtures("interpreted")
+@pytest.mark.usefixtures("both")
 def test_compiled_whole_equals_eager():
     slopes = torch.rand(HEADS, requires_grad=True)
 
@@ -53,7 +56,7 @@ def test_compiled_whole_equals_eager():
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.usefixtures("interpreted")
+@pytest.mark.usefixtures("both")
 def test_only_wanted_gradients():
     table = torch.randn(HEADS, 5)
     q, k, v = qkv(requires_grad=True)
@@ -63,7 +66,7 @@ def test_only_wanted_gradients():
         assert not attention(q, k, v, impl="triton").requires_grad
 
 
-@pytest.mark.usefixtures("interpreted")
+@pytest.mark.usefixtures("both")
 def test_nothing_to_do():
     q, k, v = (x[:0].requires_grad_() for x in qkv())
     out = attention(q, k, v, impl="triton")
@@ -72,13 +75,12 @@ def test_nothing_to_do():
     assert q.grad.shape == q.shape
 
 
-@pytest.mark.usefixtures("interpreted")
+@pytest.mark.usefixtures("both")
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"dtype": torch.float64}, "expected float32, bfloat16 or float16, got torch.float64"),
         ({"dim": 320}, "expected a head dimension up to 256 in torch.float32, got 320"),
-        ({"mechanism": Content(None, torch.zeros(HEADS, 3, DIM))}, "got Content"),
         ({"mechanism": "learned rotary"}, "expected fixed rotary frequencies"),
     ],
 )

@@ -23,7 +23,8 @@ def make(call, length):
     windows = [n for w in geometry.windows for n in (w or (-1, -1))]
     problem = _problem(
         (geometry.query_ids, geometry.key_ids, geometry.prefix, geometry.documents, "none", [], [],
-         None, 1.0, False, geometry.head_levels, windows, geometry.sinks, geometry.causal, start)
+         None, 1.0, False, geometry.head_levels, windows, geometry.sinks, geometry.causal, start,
+         False, False)
     )  # fmt: skip
     visible, sink = geometry.visibility(geometry.differences())
     return problem, visible, sink
@@ -82,7 +83,7 @@ def test_work_is_linear_in_tokens():
 def make_only(call, length):
     return _problem(
         (call["query_ids"], call["key_ids"], None, None, "none", [], [], None, 1.0, False, (0, 0),
-         [1, 1], 0, True, 0)
+         [1, 1], 0, True, 0, False, False)
     )  # fmt: skip
 
 

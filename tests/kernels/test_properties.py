@@ -17,7 +17,7 @@ from arithtf.attention import (
 )
 from arithtf.attention.api import _geometry
 
-pytestmark = pytest.mark.usefixtures("interpreted")
+pytestmark = pytest.mark.usefixtures("both")
 RELATIVE = [
     NONE,
     BiasTable(torch.linspace(-1, 1, 2 * 7).view(2, 7)),

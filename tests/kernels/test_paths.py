@@ -1,0 +1,115 @@
+"""The model's ways into the kernels: training steps, the table of tokens, decoding, no waiting."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from arithtf.attention import BiasTable, LogScale, attention, fused
+from arithtf.encodings import Encoding
+from arithtf.evaluate.decode import greedy
+from arithtf.model import ModelConfig, Transformer
+from arithtf.recipes import get_recipe
+
+pytestmark = pytest.mark.usefixtures("both")
+# What makes the host wait for the device, or copies from one to the other.
+WAITING = {"_local_scalar_dense", "nonzero", "_to_copy", "is_nonzero", "item", "equal", "unique"}
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raise where an operation would read numbers of a device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        moves = name == "_to_copy" and "device" in (kwargs or {})
+        if name in WAITING and (name != "_to_copy" or moves):
+            raise AssertionError(f"{name} waits for the device")
+        return function(*args, **(kwargs or {}))
+
+
+def as_if_on_a_gpu(monkeypatch):
+    """`auto` takes the kernels, here interpreted, and counts its calls."""
+    calls = []
+    original = fused.attention
+
+    def counted(*args, **kwargs):
+        calls.append(args[0].shape)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr("arithtf.attention.api.fused.attention", counted)
+    from arithtf.attention import api
+
+    choose = api._choose
+    monkeypatch.setattr(
+        api, "_choose", lambda impl, *rest: choose("triton" if impl == "auto" else impl, *rest)
+    )
+    return calls
+
+
+def trained(recipe, steps, impl_is_fused, monkeypatch):
+    from dataclasses import replace
+
+    from arithtf.train import train
+
+    calls = as_if_on_a_gpu(monkeypatch) if impl_is_fused else []
+    model = train(replace(recipe, steps=steps, batch=4), device="cpu")
+    return model, calls
+
+
+def test_training_takes_the_kernels(monkeypatch):
+    """Two steps of the recipe for addition, whose first block looks tokens up in a table."""
+    recipe = get_recipe("addition")
+    plain, _ = trained(recipe, 2, False, monkeypatch)
+    fast, calls = trained(recipe, 2, True, monkeypatch)
+    assert len(calls) == 2
+    for a, b in zip(plain.parameters(), fast.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("blocks", [("attention", "mlp"), ("mlp", "attention", "attention")])
+def test_logits_of_both_ways_into_attention(blocks):
+    """With and without the table of tokens: the stream is one after an MLP block."""
+    encoding = Encoding(mechanism="table", windows=((2, 0),), sinks=1, logit_scale="log")
+    config = ModelConfig(vocabulary=9, width=32, heads=2, hidden=16, blocks=blocks,
+                         encoding=encoding)  # fmt: skip
+    model = Transformer(config)
+    tokens = torch.randint(0, 9, (3, 21), generator=torch.Generator().manual_seed(0))
+    ids = torch.arange(21, dtype=torch.int32)[None, None] // 2
+    found = []
+    for impl in ("reference", "triton", "triton-ieee"):
+        logits = model(tokens, ids, ids, start=5, stop=20, impl=impl)
+        weights = list(model.parameters())
+        found.append([logits, *torch.autograd.grad(logits.square().mean(), weights)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_decoding_takes_steps():
+    recipe = get_recipe("addition")
+    model = Transformer(recipe.model).eval()
+    vocabulary = recipe.task.vocabulary
+    batch = recipe.task.batch(recipe.coupling, seed=0, split="test", step=0, lengths=(2, 4), size=3)
+    by_reference = greedy(model, batch, eos=vocabulary.eos, impl="reference")
+    assert (greedy(model, batch, eos=vocabulary.eos, impl="triton") == by_reference).all()
+
+
+@pytest.mark.parametrize("windows", [((2, 1), None), (1, 3)])
+def test_nothing_waits_for_the_device(windows):
+    """Forward and backward in a graph would fail where the host asked for a number."""
+    torch.manual_seed(0)
+    tensors = [torch.randn(2, 2, 40, 16, requires_grad=True) for _ in range(3)]
+    table, scale = torch.randn(2, 5, requires_grad=True), torch.rand(2, requires_grad=True)
+    ids = torch.randint(-5, 5, (2, 2, 40), dtype=torch.int32)
+    call = {
+        "mechanism": BiasTable(table), "query_ids": ids, "key_ids": ids, "windows": windows,
+        "sinks": 2, "scale": LogScale(scale), "impl": "triton",
+        "documents": (torch.arange(40, dtype=torch.int32) // 9)[None],
+    }  # fmt: skip
+
+    def once():
+        out = attention(*tensors, **call)
+        return torch.autograd.grad(out.sum(), [*tensors, table, scale])
+
+    once()  # numbers of the host that are kept on the device are made in the first call
+    with NoWaiting():
+        once()
