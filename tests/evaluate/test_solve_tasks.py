@@ -91,7 +91,11 @@ def test_work_is_shown_between_a_line_and_its_answer(reverser):
     assert errors.getvalue().startswith("line 2: ")
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n == get_recipe(n).task.name])
+# A batch of a joint task has the columns of the parts that are in it.
+ALONE = [n for n in RECIPES if n == get_recipe(n).task.name and not get_recipe(n).task.parts]
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_answers_have_the_columns_that_they_need(name):
     recipe = get_recipe(name)
     task = recipe.task
@@ -121,3 +125,11 @@ def test_sums_of_any_number_of_operands_and_no_division_by_zero():
         alone = [Solver(model, short).solve([line])[0] for line in lines]
         assert together == alone
     assert "divisor of at least 1" in together[0].error
+
+
+def test_a_joint_task_reads_the_lines_of_its_parts():
+    recipe = replace(get_recipe("calculator"), steps=1, batch=8)
+    answers = Solver(train(recipe), recipe).solve(["1+2", "7-12", "3*4", "9/2", "5<7", "1+2+3"])
+    assert all("expected" not in str(answer.error) for answer in answers[:4])
+    assert "this is a line of comparison" in answers[4].error
+    assert "this is a line of" not in answers[5].error
