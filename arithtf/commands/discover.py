@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from pathlib import Path
 
@@ -56,7 +57,12 @@ def _search(task: Task, seed: int, path: Path) -> Discovery | None:
         discoverer = Discoverer(task, seed=seed, report=_reporter())
         discovery = discoverer.run()
     except KeyboardInterrupt:
-        _keep_best(discoverer, task, seed, path)
+        # A second Ctrl-C would lose what the first one keeps.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            _keep_best(discoverer, task, seed, path)
+        finally:
+            signal.signal(signal.SIGINT, before)
         return None
     save_discovery(path, discovery, task, seed)
     found, (searched, enumerated) = discovery.found, discovery.seconds

@@ -198,8 +198,7 @@ class Search:
         candidates = list(dict.fromkeys(tidied(sum(parts, ())) for parts in product(*choices)))
         ranked = self._clean(candidates)
         if not ranked and len(choices) > 1:
-            marked = [tables + mark for tables in candidates for mark in self._marks()]
-            ranked = self._clean(list(dict.fromkeys(map(tidied, marked))))
+            ranked = self._clean([self._told_apart(candidates[0])])
         ranked = ranked[: max(1, _REFINED // len(choices))]
         seen: set[Tables] = set()
         for at, (_, _, tables) in enumerate(ranked):
@@ -216,6 +215,21 @@ class Search:
             (int(scores.contexts[n]), length(candidates[n]), candidates[n])
             for n in np.flatnonzero(scores.complete)
         )
+
+    def _told_apart(self, tables: Tables) -> Tables:
+        """Tables with marks, one after the other, each the one that shortens the code most.
+
+        Where three segments see the same, the first mark leaves as many conflicts as there were.
+        """
+        scores = self._check.score([tables])
+        while scores.conflicts[0]:
+            marked = [tables + mark for mark in self._marks()]
+            bits = self._check.score(marked).bits
+            if bits.min() >= scores.bits[0]:
+                break
+            tables = marked[int(bits.argmin())]
+            scores = self._check.score([tables])
+        return tables
 
     def _marks(self) -> Iterator[Tables]:
         """Levels on which one or two written segments' queries see a separator of the prompt.

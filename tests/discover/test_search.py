@@ -1,5 +1,6 @@
 """What is found: planted couplings, the smallest of a small space, and never a conflict."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -83,6 +84,36 @@ def _relation(segment, key):
     from arithtf.discover.tables import Relation
 
     return Relation(4, segment, key, LEFT)
+
+
+def with_end(examples):
+    """The same examples with EOS in a segment of its own."""
+    last = len(examples.segments)
+    key, query = examples.key_places.copy(), examples.query_places.copy()
+    for places, tokens in ((key, examples.tokens), (query, examples.targets)):
+        places[:, 0][tokens == 12] = last
+        places[:, 1 + PLACES.index("left")][tokens == 12] = 0
+    return replace(
+        examples,
+        segments=(*examples.segments, "end"),
+        written=("answer", "end"),
+        key_places=key,
+        query_places=query,
+    )
+
+
+def test_segments_are_told_apart(drawn):
+    """In each segment the query token decides, but after a 7 comes a 7 in one, EOS in the other."""
+    search = Search(*map(with_end, drawn(lambda a, b: [7, 7])))
+    found = next(search.results())
+    assert found.conflicts == 0
+    assert found.contexts == 3
+    (table,) = found.tables
+    assert len(table.query) == 1
+    for name in ("answer", "end"):
+        own = Scorer(search.short.only(search.short.segments.index(name)))
+        assert own.score([()]).conflicts[0] == 0
+    assert Scorer(search.short).score([()]).conflicts[0] == 1
 
 
 def test_refused_couplings_are_passed_over(drawn):
