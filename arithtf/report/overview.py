@@ -16,9 +16,6 @@ COLUMNS = (
     "task", "trained on", "parameters", "training", "certificate", "largest run", "best published",
 )  # fmt: skip
 
-SIZE = ("length", "operands", "left", "right", "grade")
-"""Keys of rows about problems of the same size."""
-
 
 class Overview(NamedTuple):
     """A run in one row.
@@ -86,25 +83,33 @@ def certificate_text(evidence: Evidence) -> str:
 
 
 def largest_text(evidence: Evidence) -> str:
-    """The problems with most answer tokens that came out right, and whether any did not."""
+    """The largest problems that came out right, and whether any did not."""
     wrong = [row for row in evidence.rows if row["exact"] < row["count"]]
     right = [row for row in evidence.rows if row["exact"] == row["count"]]
     parts = []
     if right:
-        row = max(right, key=tokens_each)
-        alike = [r for r in right if all(r.get(k) == row.get(k) for k in SIZE)]
+        row = max(right, key=size)
+        alike = [
+            r
+            for r in right
+            if (size_text(r), r["grade"]) == (size_text(row), row["grade"])
+            and size(r) > 0.9 * size(row)
+        ]
         problems = f"{sum(r['count'] for r in alike):,}"
         parts.append(f"{size_text(row)}, {problems} of {problems} {row['grade']}")
     if wrong:
-        first = min(wrong, key=tokens_each)
+        first = min(wrong, key=size)
         parts.append(f"{evidence.failures:,} problems wrong, from {size_text(first)} on")
     return "; ".join(parts) or "none"
 
 
-def tokens_each(row: Row) -> float:
-    """Answer tokens of a problem of a row, on average."""
+def size(row: Row) -> float:
+    """Answer tokens of a problem of a row, on average, and the digits of its operands."""
+    sides = (row.get("left"), row.get("right"))
+    known = [side for side in sides if side is not None]
+    digits = sum(known) if known else row["length"]
     each: float = row.get("tokens", 0) / row["count"]
-    return each
+    return each + digits
 
 
 def ordered(rows: Iterable[Overview]) -> list[Overview]:
