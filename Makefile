@@ -40,7 +40,9 @@ test: $(VENV)/.installed
 # After the suite, which runs without Triton: 290 MB more, and the kernels' tests, which it skipped.
 kernels: $(VENV)/.installed
 	$(PIP) install --no-deps 'triton>=3.6'
-	@$(PY) -m pytest tests/kernels
+	@ARITHTF_SHARD=0/2 $(PY) -m pytest -p no:cacheprovider tests/kernels & half=$$!; \
+	ARITHTF_SHARD=1/2 $(PY) -m pytest -p no:cacheprovider tests/kernels; other=$$?; \
+	wait $$half && exit $$other
 
 lint: $(VENV)/.tools
 	$(VENV)/bin/ruff check

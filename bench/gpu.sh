@@ -46,7 +46,8 @@ train() {
 ladder() {
   local digits=10000000
   [ -z "${DRY:-}" ] || digits=10
-  timeout 90 "$python" -m arithtf stress "$run" --suite ladder --max-digits "$digits" ||
+  timeout 90 "$python" -m arithtf stress "$run" --suite ladder --max-digits "$digits" \
+    --max-tokens 100000000 ||
     [ -n "${DRY:-}" ]
 }
 
