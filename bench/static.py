@@ -37,7 +37,19 @@ CALLS: dict[str, dict[str, Any]] = {
 _ELEMENTS = {
     "Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV", "DK_PLAIN",
 }  # fmt: skip
-_FLOATS = {"LSE", "DELTA", "SUMS", "POISON", "SCALE", "SEEN", "FIRST", "SECOND"}
+_FLOATS = {
+    "ACC",
+    "TOP",
+    "TOTAL",
+    "LSE",
+    "DELTA",
+    "SUMS",
+    "POISON",
+    "SCALE",
+    "SEEN",
+    "FIRST",
+    "SECOND",
+}
 
 
 class Case(NamedTuple):

@@ -18,12 +18,10 @@ NONE = _NONE
 @triton.jit
 def _range(IDS, low, high, end, SORTED):
     """Positions [lo, hi) that may be visible: by id where they are sorted, else all columns."""
-    lo = 0
-    hi = end
-    if SORTED:
-        lo = first_at_least(IDS, 0, hi, low.to(tl.int64))
-        hi = first_at_least(IDS, lo, hi, high.to(tl.int64) + 1)
-    return lo, tl.maximum(lo, hi)
+    searched = tl.where(SORTED, end, 0)
+    lo = first_at_least(IDS, searched * 0, searched, low.to(tl.int64))
+    hi = first_at_least(IDS, lo, tl.maximum(lo, searched), high.to(tl.int64) + 1)
+    return lo, tl.where(SORTED, hi, end)
 
 
 @triton.jit

@@ -23,6 +23,23 @@ COMPILE = (
     "print(json.dumps(measure([Case(*c) for c in json.load(sys.stdin)], 1)))"
 )
 
+# The interpreter takes what the compiler refuses (types that change in a branch, for one).
+STEPS = """
+from bench.checkout import ensure_kernels; ensure_kernels()
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from arithtf.kernels.compat import modules
+from bench.static import _type
+constants = dict(KIND=1, WIDTH=16, LOG_SCALE=True, SINKS=True, D=64, DP=64, BN=64, BS=16)
+constants["UPCAST"] = False
+for kernel in (modules().decode.step, modules().decode.step_count):
+    names = kernel.arg_names
+    known = {n: v for n, v in constants.items() if n in names}
+    types = {n: "constexpr" if n in known else _type(n, "*bf16") for n in names}
+    compile(ASTSource(kernel, types, constexprs=known), target=GPUTarget("cuda", 90, 32))
+"""
+
 
 def budgets():
     return json.loads(BUDGETS.read_text(encoding="utf-8"))
@@ -95,3 +112,10 @@ def test_compiled_code_keeps_its_budget(architecture):
         assert row["shared"] <= 1.1 * budget["shared"] + 1024
         assert row["matrix"] > 0
         assert row["per_score"] <= 1.15 * budget["per_score"] + 1
+
+
+@pytest.mark.skipif(not HAVE_TRITON, reason="triton is not installed")
+def test_decoding_steps_compile():
+    environment = {**os.environ, "TRITON_DEFAULT_FP_FUSION": "1", "PYTHONPATH": str(ROOT)}
+    environment.pop("TRITON_INTERPRET", None)
+    subprocess.run([sys.executable, "-c", STEPS], check=True, cwd=ROOT, env=environment)
