@@ -9,7 +9,7 @@ from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable
 from arithtf.certify.verify_columns import SYMBOL, Json, Row, Slot, derive_subtraction, derived
 from arithtf.certify.verify_worksheets import derive_product, derive_quotient, derive_sum
 
-WINDOWS = [*[[1, 0]] * 6, [2, 0], [0, 0]]
+WINDOWS = [*[[1, 0]] * 6, [0, 0], [0, 0]]
 SIGN_LEVEL = 7
 
 
@@ -36,13 +36,14 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("running-sum", "+", "+#", derive_sum, [[1, 0], [0, 0]], [0, 1], "row sum carry"),
+    Part("running-sum", "+", "+#", derive_sum, [*[[1, 0]] * 3, [0, 0]], [0, 1, 2, 3],
+         "row sum carry"),
     Part("subtraction", "-", "-+", derive_subtraction, [[0, 0]] * 7, [0, 1, 2, 3, 4, 5, 6],
          "difference sign answer"),
     Part("multiplication", "*", "*#", derive_product, [*[[1, 0]] * 6, [0, 0]],
          [0, 1, 2, 3, 4, 5, 6], "row high low sum final carry end answer"),
-    Part("division", "/", "/#", derive_quotient, [[0, 0], [0, 0], [0, 0], [2, 0], [0, 0]],
-         [0, 1, 2, 6, 3],
+    Part("division", "/", "/#", derive_quotient, [*[[0, 0]] * 3, [1, 0], [0, 0], [0, 0]],
+         [0, 1, 2, 3, 4, 6],
          "first mark,mark,first borrow,borrow,flag,first digit,trial,left,rest,top,first taken,"
          "taken,count,digit,end,answer,remainder"),
 )  # fmt: skip
@@ -79,7 +80,7 @@ def derive_calculator(task: Json, coupling: Json, windows: list[list[int]]) -> D
             for place, value in zip(places, slots, strict=True):
                 if value != ABSENT:
                     seen.setdefault(place, []).append(token.get(value, value))
-            if part.name == "running-sum" and query == 0 and (1, 0) in seen:
+            if part.name == "running-sum" and query == 0 and (3, 0) in seen:
                 continue  # a sum of two has no second row
             found.append((token.get(query, query), token.get(target, target), seen))
     most: dict[Slot, int] = {}

@@ -28,12 +28,6 @@ AFTER: Form = {"offset": 1, **CELL}
 NEXT: Form = {"offset": 2, **CELL}
 
 
-def _seen(slots: list[Slot], tokens: dict[Slot, list[int]]) -> tuple[int, ...]:
-    """A token or ABSENT for every slot."""
-    left = {place: list(found) for place, found in tokens.items()}
-    return tuple(left[s].pop() if left.get(s) else ABSENT for s in slots)
-
-
 def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Multiplication: digit pairs, then sums of low, the high before, what is left, the carry."""
     mark, added = {"offset": -5}, {"final": CELL, "sum": CELL, "carry": AFTER}
@@ -119,39 +113,39 @@ def _product_columns(
 
 def derive_sum(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Running sums: two digits or fewer, and a carry."""
+    added = {"sum": CELL, "carry": AFTER}
     require(
         coupling,
         windows,
         [
             {
-                "key": {
-                    "a": {"right": 2, "pitch": 2},
-                    "term": {"right": 2, "cell": 2},
-                    "sum": {"pitch": 2, **CELL},
-                    "carry": NEXT,
-                },
-                "query": {"sum": CELL, "carry": AFTER},
+                "key": {"a": {"right": 2, "pitch": 2}, "sum": {"pitch": 2, **CELL}},
+                "query": added,
             },
+            {"key": {"term": {"right": 2, "cell": 2}}, "query": added},
+            {"key": {"carry": NEXT}, "query": added},
             {"key": {"+": {"row": 1}}, "query": {"row": {"row": 1}}},
         ],
-        [[1, 0], [0, 0]],
+        [*[[1, 0]] * 3, [0, 0]],
     )
     base = task["base"]
     plus, row_mark = base + SYMBOL, base + SYMBOL + 1
-    slots: list[Slot] = [*[(0, -1)] * 3, *[(0, 0)] * 3, (1, 0)]
+    slots: list[Slot] = [*((level, d) for level in range(3) for d in (-1, 0)), (3, 0)]
+    nothing = (ABSENT,) * 6
     rows: list[Row] = [
-        (base + EQUALS, row_mark, *_seen(slots, {(1, 0): [plus]})),
-        (0, row_mark, *_seen(slots, {(1, 0): [plus]})),
-        (0, base + EOS, *_seen(slots, {})),
+        (base + EQUALS, row_mark, *nothing, plus),
+        (0, row_mark, *nothing, plus),
+        (0, base + EOS, *nothing, ABSENT),
     ]
     for x, y, carry in product(range(ABSENT, base), range(ABSENT, base), (ABSENT, 0, 1)):
         if carry == ABSENT and ABSENT in (x, y):
             continue  # in the units both are there
-        summed = [t for t in (x, y, carry) if t != ABSENT]
-        digit, after = sum(summed) % base, sum(summed) // base
+        value = sum(max(digit, 0) for digit in (x, y, carry))
         query = row_mark if carry == ABSENT else carry
-        rows.append((query, digit, *_seen(slots, {(0, 0): summed})))
-        rows.append((digit, after, *_seen(slots, {(0, -1): summed})))
+        here = (ABSENT, x, ABSENT, y, ABSENT, carry, ABSENT)
+        after = (x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT)
+        rows.append((query, value % base, *here))
+        rows.append((value % base, value // base, *after))
     return derived(rows, slots, base)
 
 
@@ -159,13 +153,13 @@ def derive_quotient(task: Json, coupling: Json, windows: list[list[int]]) -> Der
     """Long division: borrows, the remainder kept or lessened, counts."""
     base = task["base"]
     require(coupling, windows, _quotient_levels(base - 1),
-            [[0, 0], [0, 0], [0, 0], [2, 0], [0, 0]])  # fmt: skip
+            [*[[0, 0]] * 3, [1, 0], [0, 0], [0, 0]])  # fmt: skip
     over, row_mark, equals = base + SYMBOL, base + SYMBOL + 1, base + EQUALS
-    slots: list[Slot] = [(0, 0), (1, 0), (2, 0), (3, -2), (3, -1), (3, 0), (4, 0)]
+    slots: list[Slot] = [(0, 0), (1, 0), (2, 0), (3, -1), (3, 0), (4, 0), (5, 0)]
     rows: list[Row] = []
 
     def add(query: int, target: int, **seen: int) -> None:
-        names = ("dividend", "divisor", "remainder", "counted", "taken", "trial", "answer")
+        names = ("dividend", "divisor", "remainder", "taken", "flag", "count", "answer")
         rows.append((query, target, *(seen.get(name, ABSENT) for name in names)))
 
     digits = range(base)
@@ -173,27 +167,27 @@ def derive_quotient(task: Json, coupling: Json, windows: list[list[int]]) -> Der
         cell = {"divisor": b, level: r}
         add(row_mark, int(r < b), **cell)
         for fails, digit in ((1, r), (0, (r - b) % base)):
-            add(fails, digit, trial=fails, **cell)
+            add(fails, digit, flag=fails, **cell)
             add(digit, 0 if fails else int(r < b), taken=fails, **cell)
     for before, r, b in product((0, 1), digits, digits):  # between
         digit, borrow = (r - b - before) % base, int(r < b + before)
         add(before, borrow, divisor=b, remainder=r)
-        add(before, digit, divisor=b, remainder=r, trial=0)
+        add(before, digit, divisor=b, remainder=r, flag=0)
         add(digit, borrow, divisor=b, remainder=r, taken=0)
-        add(0, r, divisor=b, remainder=r, trial=1)
+        add(0, r, divisor=b, remainder=r, flag=1)
         add(r, 0, divisor=b, remainder=r, taken=1)
     for before, b in product((0, 1), digits):  # the remainder is one digit, the divisor has more
         add(before, int(b + before > 0), divisor=b)
-        add(0, 0, divisor=b, trial=1)
+        add(0, 0, divisor=b, flag=1)
         add(0, 0, divisor=b, taken=1)
     _quotient_tops(base, add)
     for trials, top in product(digits[:-1], digits):
-        counted = {} if trials == 0 else {"trial": trials}
+        counted = {} if trials == 0 else {"count": trials}
         if top <= base - 2 - trials:  # what is left is below base - 1 - trials divisors
-            add(top, trials + 1, counted=0, **counted)
-        add(0, trials, counted=1, trial=trials)
-        add(trials, row_mark, taken=trials)
-    add(0, 0, counted=1)
+            add(top, trials + 1, taken=0, **counted)
+        add(0, trials, taken=1, count=trials)
+        add(trials, row_mark, count=trials)
+    add(0, 0, taken=1)
     for query, seen in product((*digits, equals), digits):
         add(query, row_mark, dividend=seen, divisor=equals)
         add(query, seen, dividend=equals, answer=seen)
@@ -211,10 +205,10 @@ def _quotient_tops(base: int, add: Callable[..., None]) -> None:
         if r + 1 < base or borrow:  # (base - 1) base^m and a divisor more are base divisors or more
             add(borrow, int(max(r, 0) < borrow), remainder=r)
         if 0 <= r - borrow < base - 1:  # below base - 1 divisors are left
-            add(borrow, r - borrow, remainder=r, trial=0)
-    add(0, 0, trial=0)  # one digit less a divisor of one digit
-    add(0, 0, trial=1)
-    add(0, 0, remainder=0, trial=1)
+            add(borrow, r - borrow, remainder=r, flag=0)
+    add(0, 0, flag=0)  # one digit less a divisor of one digit
+    add(0, 0, flag=1)
+    add(0, 0, remainder=0, flag=1)
 
 
 def _quotient_levels(trials: int) -> list[Json]:
@@ -224,8 +218,7 @@ def _quotient_levels(trials: int) -> list[Json]:
     taken = ("first taken", "taken")
     mark, over, copied = {"offset": -5}, {"offset": -7}, {"offset": -10, "left": -1}
     row: Form = {"row": 1}
-    rows: Form = {"row": 8}
-    took, counted = {"offset": 1, "row": 8}, {"offset": 2, "row": 8}
+    rows, took = {"row": 2}, {"offset": 1, "row": 2}
     column: Form = {"left": 1}
     below = {"pitch": 2, **CELL}
     starts = ("first mark", "end", "first borrow", "first digit", "first taken")
@@ -251,13 +244,15 @@ def _quotient_levels(trials: int) -> list[Json]:
             "query": dict.fromkeys((*borrows, *digits, *taken), CELL),
         },
         {
-            "key": {"flag": {"row": 8}, "count": {"offset": 10, "row": 8}},
+            "key": {"flag": rows},
             "query": {
                 **dict.fromkeys(digits, rows),
-                **dict.fromkeys(taken, took),
-                **dict.fromkeys(("count", "digit"), counted),
-                "mark": {"offset": 3, "row": 8},
+                **dict.fromkeys((*taken, "count", "digit"), took),
             },
+        },
+        {
+            "key": {"count": {"offset": 1, "row": 1}},
+            "query": dict.fromkeys(("count", "digit", "mark"), row),
         },
         {
             "key": {"digit": row, "rest": copied},

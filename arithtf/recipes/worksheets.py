@@ -22,10 +22,7 @@ def _recipe(
 ) -> Recipe:
     """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
     coupling, windows = task.work()
-    reach = max(max(window) for window in windows)
-    encoding = Encoding(
-        mechanism="table", windows=windows, reach=reach, sinks=1, head_levels=head_levels
-    )
+    encoding = Encoding(mechanism="table", windows=windows, reach=1, head_levels=head_levels)
     model = ModelConfig(
         vocabulary=task.vocabulary.size,
         levels=len(coupling.levels),
@@ -34,7 +31,9 @@ def _recipe(
         hidden=hidden,
         encoding=encoding,
     )
-    return Recipe(name=task.name, task=task, coupling=coupling, model=model, **training)
+    return Recipe(
+        name=task.name, task=task, coupling=coupling, model=model, weight_decay=0.3, **training
+    )
 
 
 def multiplication() -> Recipe:
@@ -60,7 +59,7 @@ def running_sum() -> Recipe:
     """Sums of any number of operands from sums of three, of one to four digits."""
     return _recipe(
         RunningSum(),
-        head_levels=(0, 0, 0, 1),
+        head_levels=(0, 1, 2, 3),
         width=32,
         hidden=96,
         lengths=(1, 4),
@@ -74,7 +73,7 @@ def division() -> Recipe:
     """Long division from at most four digits by four."""
     return _recipe(
         Division(),
-        head_levels=(0, 1, 1, 2, 2, 3, 3, 4),
+        head_levels=(0, 1, 2, 3, 4, 5),
         width=48,
         hidden=192,
         lengths=(1, 4),

@@ -28,15 +28,15 @@ from arithtf.tasks.worksheet_cover import check_shown
 SIGNS = "+-*/"
 """The operations in the order of their numbers."""
 
-_DRAWN = "+-/*****"
-"""What problems are drawn in turn: products have most of the local contexts."""
+_DRAWN = "+/--****"
+"""What is drawn in turn: differences have most local contexts, products the rarest."""
 
-_WINDOWS = (*[(1, 0)] * 6, (2, 0))
+_WINDOWS = (*[(1, 0)] * 6, (0, 0))
 _LEVELS = {
-    "+": (0, 1),
+    "+": (0, 1, 2, 3),
     "-": (0, 1, 2, 3, 4, 5, 6),
     "*": (0, 1, 2, 3, 4, 5, 6),
-    "/": (0, 1, 2, 6, 3),
+    "/": (0, 1, 2, 3, 4, 6),
 }
 
 
@@ -172,7 +172,7 @@ class Calculator(Task):
     ) -> Batch:
         """A batch by address: the same arguments give the same bytes, for any number of threads.
 
-        Of eight problems five are products; the other operations have one each.
+        Of eight problems four are products and two are differences.
 
         Args:
             coupling: which ids the tokens get; levels begin at their lowest start.

@@ -2,7 +2,9 @@
 
 A query sees a few named cells and nothing else. Where cells of several rows are looked up, ids
 number the cells of the sheet row by row (`Place.cell`), doubled, so that two kinds of query that
-want the same cells can ask at different differences, 0 and -1, and tell themselves apart.
+want the same cells can ask at different differences, 0 and -1, and tell themselves apart. Every
+token that a query needs stands on a level of its own: a head that can see one token has nothing to
+choose, and without a sink "nothing seen" is exactly 0.
 """
 
 from __future__ import annotations
@@ -42,8 +44,7 @@ def product_work() -> Work:
     | mark of row j | digit j of b |
     | digit k of the product | the final digit k; "=" |
 
-    The last sum of a row, in column n, sees a high and a carry only. Each of the four that are added
-    has a level of its own, so that a head looks up one token.
+    The last sum of a row, in column n, sees a high and a carry only.
     """  # noqa: E501
     multiplicand = Level(
         name="multiplicand",
@@ -76,18 +77,15 @@ def sum_work() -> Work:
     Digit i of row r sees digit i of operand r and of the sum so far, and the carry; its carry sees
     the same at difference -1. The mark of row r sees the sign before operand r.
     """
-    column = Level(
-        name="column",
-        key={
-            "a": Place(pitch=2, right=2),
-            "term": Place(cell=2, right=2),
-            "sum": Place(cell=2, pitch=2, left=2),
-            "carry": _NEXT_COLUMN,
-        },
-        query={"sum": _CELL, "carry": _CELL_AFTER},
-    )
+    added = {"sum": _CELL, "carry": _CELL_AFTER}
+    addends = {
+        "sum so far": {"a": Place(pitch=2, right=2), "sum": Place(cell=2, pitch=2, left=2)},
+        "operand": {"term": Place(cell=2, right=2)},
+        "carry": {"carry": _NEXT_COLUMN},
+    }
+    columns = (Level(name=name, key=key, query=added) for name, key in addends.items())
     sign = Level(name="sign", key={"+": Place(row=1)}, query={"row": Place(row=1)})
-    return Work(Coupling("work", (column, sign)), ((1, 0), (0, 0)))
+    return Work(Coupling("work", (*columns, sign)), (*[(1, 0)] * 3, (0, 0)))
 
 
 def quotient_work(base: int) -> Work:
@@ -98,7 +96,7 @@ def quotient_work(base: int) -> Work:
         | borrow of column i | digit i of the divisor and of the remainder so far, the borrow before |
         | digit of the remainder | these digits, and the row's last borrow |
     | its borrow | the same, the last borrow at difference -1 |
-        | count | the row's last borrow at difference -2, the count of the row above |
+        | count | the row's last borrow at difference -1, the count of the row above |
         | mark of a row | the count of the row above; where a digit of the quotient begins, the digit of the dividend and "=" |
         | digit of the quotient | its count; "=" |
         | digit of the remainder, copied | the digit; "/" |
@@ -142,20 +140,23 @@ def quotient_work(base: int) -> Work:
         },
         query=dict.fromkeys(cells, _CELL),
     )
-    trial = Level(
-        name="trial",
-        key={"flag": Place(row=8), "count": Place(row=8, offset=10)},
+    flag = Level(
+        name="last borrow",
+        key={"flag": Place(row=2)},
         query={
-            **dict.fromkeys(digits, Place(row=8)),
-            **dict.fromkeys(taken, Place(row=8, offset=1)),
-            **dict.fromkeys(("count", "digit"), Place(row=8, offset=2)),
-            "mark": Place(row=8, offset=3),
+            **dict.fromkeys(digits, Place(row=2)),
+            **dict.fromkeys((*taken, "count", "digit"), Place(row=2, offset=1)),
         },
+    )
+    counted = Level(
+        name="count",
+        key={"count": Place(row=1, offset=1)},
+        query=dict.fromkeys(("count", "digit", "mark"), row),
     )
     answer = Level(
         name="answer",
         key={"digit": row, "rest": copied},
         query={"answer": Place(row=1, left=-trials), "remainder": copied},
     )
-    coupling = Coupling("work", (dividend, divisor, remainder, trial, answer))
-    return Work(coupling, ((0, 0), (0, 0), (0, 0), (2, 0), (0, 0)))
+    coupling = Coupling("work", (dividend, divisor, remainder, flag, counted, answer))
+    return Work(coupling, (*[(0, 0)] * 3, (1, 0), (0, 0), (0, 0)))

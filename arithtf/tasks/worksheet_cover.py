@@ -211,7 +211,7 @@ def sum_row(base: int, *, first: bool) -> RowMachine:
 
     def shown(state: _Sum, symbol: tuple[int | None, int | None] | None) -> Iterator[object]:
         if symbol is not None:
-            yield tuple(sorted(x for x in symbol if x is not None)), state.carry
+            yield *symbol, state.carry
 
     start = _Sum(None, (False, False), (False, False))
     return RowMachine([start], symbols, step, lambda s: not any(s.zero), shown)

@@ -79,7 +79,7 @@ def test_batches_are_pure_and_disjoint():
 def test_contexts_are_derived_by_hand_too(base):
     task = Calculator(base)
     coupling, windows = task.work()
-    contexts, conflicts = enumerate_contexts(task, coupling, windows)
+    contexts, conflicts = enumerate_contexts(task, coupling, windows, 0)
     assert not conflicts
     derived = DERIVATIONS[task.name](
         task.to_dict(), coupling.to_dict(), [list(window) for window in windows]
@@ -90,9 +90,9 @@ def test_contexts_are_derived_by_hand_too(base):
 def test_no_long_problem_shows_anything_else():
     task = Calculator()
     coupling, windows = task.work()
-    cover = collect(layouts(task, coupling, task.cover(coupling, windows)), list(windows), 1)
+    cover = collect(layouts(task, coupling, task.cover(coupling, windows)), list(windows), 0)
     lines = [f"{10**40 - 1}{s}{10**20 - 3}" for s in "+-*/"] + ["98765432101234567890/97"]
-    found = collect(layouts(task, coupling, operands_of(task, lines)), list(windows), 1)
+    found = collect(layouts(task, coupling, operands_of(task, lines)), list(windows), 0)
     assert cover.missing(found) == 0
 
 

@@ -205,7 +205,7 @@ def test_contexts_are_those_of_the_batch_each_once():
             size=recipe.batch,
         )  # fmt: skip
         whole = contexts(replace(recipe, local=10**6), batch, step)
-        found = ContextSet(**collect([batch], windows, 1).contexts())
+        found = ContextSet(**collect([batch], windows, 0).contexts())
         rows = {tuple(row) for row in torch.cat((whole.tokens, whole.targets), 1).tolist()}
         assert len(whole.tokens) == len(found.target)
         some = contexts(replace(recipe, local=50), batch, step)
@@ -244,7 +244,8 @@ def test_contexts_and_columns_have_the_same_logits():
 
 def test_local_needs_a_model_of_local_contexts():
     recipe = get_recipe("running-sum")
-    dense = replace(recipe.model, encoding=replace(recipe.model.encoding, windows=(None, (0, 0))))
+    windows = (None, *recipe.model.encoding.windows[1:])
+    dense = replace(recipe.model, encoding=replace(recipe.model.encoding, windows=windows))
     with pytest.raises(ValueError, match="a window on every level"):
         replace(recipe, model=dense)
     with pytest.raises(ValueError, match="must not be negative"):
