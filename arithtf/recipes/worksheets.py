@@ -22,7 +22,9 @@ def _recipe(
 ) -> Recipe:
     """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
     coupling, windows = task.work()
-    encoding = Encoding(mechanism="table", windows=windows, reach=1, head_levels=head_levels)
+    encoding = Encoding(
+        mechanism="table", windows=windows, reach=1, sinks=1, head_levels=head_levels
+    )
     model = ModelConfig(
         vocabulary=task.vocabulary.size,
         levels=len(coupling.levels),
@@ -32,7 +34,7 @@ def _recipe(
         encoding=encoding,
     )
     return Recipe(
-        name=task.name, task=task, coupling=coupling, model=model, weight_decay=0.3, **training
+        name=task.name, task=task, coupling=coupling, model=model, weight_decay=0.1, **training
     )
 
 
@@ -50,7 +52,7 @@ def multiplication() -> Recipe:
         lengths=(7, 7),
         batch=256,
         local=1024,
-        steps=2500,
+        steps=1800,
         learning_rate=1e-2,
     )
 
@@ -65,7 +67,7 @@ def running_sum() -> Recipe:
         lengths=(1, 4),
         batch=128,
         local=256,
-        steps=600,
+        steps=1000,
     )
 
 
@@ -78,8 +80,8 @@ def division() -> Recipe:
         hidden=192,
         lengths=(1, 4),
         batch=128,
-        local=768,
-        steps=1500,
+        local=1024,
+        steps=1200,
         learning_rate=1e-2,
     )
 
