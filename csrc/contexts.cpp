@@ -9,7 +9,7 @@ namespace arithtf::contexts {
 
 void check_windows(const std::vector<Window>& windows) {
   if (windows.empty() || windows.size() > static_cast<size_t>(kMaxLevels)) {
-    throw std::invalid_argument("expected 1 to 8 windows (one per level), got " +
+    throw std::invalid_argument("expected 1 to 16 windows (one per level), got " +
                                 std::to_string(windows.size()));
   }
   for (size_t l = 0; l < windows.size(); ++l) {

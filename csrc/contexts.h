@@ -14,7 +14,7 @@ namespace arithtf::contexts {
 
 inline constexpr int32_t kNoId = INT32_MIN;  // "no id on this level": matches nothing
 inline constexpr uint8_t kIgnore = 255;      // target that is not predicted
-inline constexpr int64_t kMaxLevels = 8;
+inline constexpr int64_t kMaxLevels = 16;
 
 using Words = std::vector<uint64_t>;
 
@@ -32,7 +32,7 @@ inline int32_t entry_difference(uint64_t word) {
 }
 inline uint8_t entry_level(uint64_t word) { return static_cast<uint8_t>(word >> 40); }
 
-// Throws std::invalid_argument unless there are 1..8 windows, each inside int32 and not empty.
+// Throws std::invalid_argument unless there are 1..16 windows, each inside int32 and not empty.
 void check_windows(const std::vector<Window>& windows);
 
 // A batch in caller-owned memory, C order. A row stride of 0 means that all instances share the ids.

@@ -9,8 +9,8 @@ from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable
 from arithtf.certify.verify_columns import SYMBOL, Json, Row, Slot, derive_subtraction, derived
 from arithtf.certify.verify_worksheets import derive_product, derive_quotient, derive_sum
 
-WINDOWS = [*[[1, 0]] * 6, [0, 0], [0, 0]]
-SIGN_LEVEL = 7
+WINDOWS = [*[[1, 0]] * 6, *[[0, 0]] * 3]
+SIGN_LEVEL = 8
 
 
 class Part(NamedTuple):
@@ -36,14 +36,14 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("running-sum", "+", "+#", derive_sum, [*[[1, 0]] * 3, [0, 0]], [0, 1, 2, 3],
+    Part("running-sum", "+", "+#", derive_sum, [*[[1, 0]] * 3, [0, 0], [0, 0]], [0, 1, 2, 3, 7],
          "row sum carry"),
     Part("subtraction", "-", "-+", derive_subtraction, [[0, 0]] * 7, [0, 1, 2, 3, 4, 5, 6],
          "difference sign answer"),
-    Part("multiplication", "*", "*#", derive_product, [*[[1, 0]] * 6, [0, 0]],
-         [0, 1, 2, 3, 4, 5, 6], "row high low sum final carry end answer"),
-    Part("division", "/", "/#", derive_quotient, [*[[0, 0]] * 3, [1, 0], [0, 0], [0, 0]],
-         [0, 1, 2, 3, 4, 6],
+    Part("multiplication", "*", "*#", derive_product, [*[[1, 0]] * 6, [0, 0], [0, 0]],
+         [0, 1, 2, 3, 4, 5, 6, 7], "row high low sum final carry end answer"),
+    Part("division", "/", "/#", derive_quotient, [*[[0, 0]] * 3, [1, 0], *[[0, 0]] * 3],
+         [0, 1, 2, 3, 4, 6, 7],
          "first mark,mark,first borrow,borrow,flag,first digit,trial,left,rest,top,first taken,"
          "taken,count,digit,end,answer,remainder"),
 )  # fmt: skip
@@ -52,7 +52,7 @@ SYMBOLS = "+-*/#"
 
 def derive_calculator(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """The contexts of the four tasks in the joint vocabulary and on the joint levels."""
-    if [list(window) for window in windows] != WINDOWS or len(coupling["levels"]) != 8:
+    if [list(window) for window in windows] != WINDOWS or len(coupling["levels"]) != 9:
         raise NotDerivable(
             f"contexts of the calculator are derived independently for the windows {WINDOWS} only, "
             f"got {windows}"

@@ -48,12 +48,13 @@ def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
             {"key": {"sum": {"offset": -2, "pitch": 2, **CELL}}, "query": added},
             {"key": {"carry": NEXT}, "query": added},
             {"key": {"final": {"left": 1, "row": 1}}, "query": {"answer": {"left": 1}}},
+            {"key": {"row": {"row": 1}}, "query": {"low": {"row": 1}, "carry": {"row": 1}}},
         ],
-        [*[[1, 0]] * 6, [0, 0]],
+        [*[[1, 0]] * 6, [0, 0], [0, 0]],
     )
     base = task["base"]
     row_mark = base + SYMBOL + 1
-    slots: list[Slot] = [*((level, d) for level in range(6) for d in (-1, 0)), (6, 0)]
+    slots: list[Slot] = [*((level, d) for level in range(6) for d in (-1, 0)), (6, 0), (7, 0)]
     rows: list[Row] = []
 
     def add(query: int, target: int, tokens: dict[Slot, int]) -> None:
@@ -65,12 +66,13 @@ def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
             low, high = x * factor % base, x * factor // base
             start = carry if before else row_mark
             add(start, high, {(0, 0): x, (1, 0): factor})
-            add(high, low, {(0, -1): x, (1, -1): factor})
+            add(high, low, {(0, -1): x, (1, -1): factor, (7, 0): row_mark})
             addends = {2: low, 3: high_before, 4: left, 5: carry}
             there = {level: token for level, token in addends.items() if token != ABSENT}
             digit, after = sum(there.values()) % base, sum(there.values()) // base
             add(low, digit, {(level, 0): token for level, token in there.items()})
-            add(digit, after, {(level, -1): token for level, token in there.items()})
+            written = {(level, -1): token for level, token in there.items()}
+            add(digit, after, {**written, (7, 0): row_mark})
             if can_end:
                 add(after, high + after, {(3, 0): high, (5, 0): after})
     digits = range(base)
@@ -125,25 +127,26 @@ def derive_sum(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
             {"key": {"term": {"right": 2, "cell": 2}}, "query": added},
             {"key": {"carry": NEXT}, "query": added},
             {"key": {"+": {"row": 1}}, "query": {"row": {"row": 1}}},
+            {"key": {"row": {"row": 1}}, "query": {"carry": {"row": 1}}},
         ],
-        [*[[1, 0]] * 3, [0, 0]],
+        [*[[1, 0]] * 3, [0, 0], [0, 0]],
     )
     base = task["base"]
     plus, row_mark = base + SYMBOL, base + SYMBOL + 1
-    slots: list[Slot] = [*((level, d) for level in range(3) for d in (-1, 0)), (3, 0)]
+    slots: list[Slot] = [*((level, d) for level in range(3) for d in (-1, 0)), (3, 0), (4, 0)]
     nothing = (ABSENT,) * 6
     rows: list[Row] = [
-        (base + EQUALS, row_mark, *nothing, plus),
-        (0, row_mark, *nothing, plus),
-        (0, base + EOS, *nothing, ABSENT),
+        (base + EQUALS, row_mark, *nothing, plus, ABSENT),
+        (0, row_mark, *nothing, plus, ABSENT),
+        (0, base + EOS, *nothing, ABSENT, ABSENT),
     ]
     for x, y, carry in product(range(ABSENT, base), range(ABSENT, base), (ABSENT, 0, 1)):
         if carry == ABSENT and ABSENT in (x, y):
             continue  # in the units both are there
         value = sum(max(digit, 0) for digit in (x, y, carry))
         query = row_mark if carry == ABSENT else carry
-        here = (ABSENT, x, ABSENT, y, ABSENT, carry, ABSENT)
-        after = (x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT)
+        here = (ABSENT, x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT)
+        after = (x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT, row_mark)
         rows.append((query, value % base, *here))
         rows.append((value % base, value // base, *after))
     return derived(rows, slots, base)
@@ -153,14 +156,15 @@ def derive_quotient(task: Json, coupling: Json, windows: list[list[int]]) -> Der
     """Long division: borrows, the remainder kept or lessened, counts."""
     base = task["base"]
     require(coupling, windows, _quotient_levels(base - 1),
-            [*[[0, 0]] * 3, [1, 0], [0, 0], [0, 0]])  # fmt: skip
+            [*[[0, 0]] * 3, [1, 0], *[[0, 0]] * 3])  # fmt: skip
     over, row_mark, equals = base + SYMBOL, base + SYMBOL + 1, base + EQUALS
-    slots: list[Slot] = [(0, 0), (1, 0), (2, 0), (3, -1), (3, 0), (4, 0), (5, 0)]
+    slots: list[Slot] = [(0, 0), (1, 0), (2, 0), (3, -1), (3, 0), (4, 0), (5, 0), (6, 0)]
     rows: list[Row] = []
 
     def add(query: int, target: int, **seen: int) -> None:
         names = ("dividend", "divisor", "remainder", "taken", "flag", "count", "answer")
-        rows.append((query, target, *(seen.get(name, ABSENT) for name in names)))
+        kind = row_mark if "taken" in seen else ABSENT
+        rows.append((query, target, *(seen.get(name, ABSENT) for name in names), kind))
 
     digits = range(base)
     for r, b, level in product(digits, digits, ("dividend", "remainder")):  # the units
@@ -257,6 +261,10 @@ def _quotient_levels(trials: int) -> list[Json]:
         {
             "key": {"digit": row, "rest": copied},
             "query": {"answer": {"left": -trials, "row": 1}, "remainder": copied},
+        },
+        {
+            "key": {"first mark": row, "mark": row},
+            "query": dict.fromkeys((*taken, "count", "digit"), row),
         },
     ]
 

@@ -46,13 +46,13 @@ def multiplication() -> Recipe:
     """
     return _recipe(
         Multiplication(),
-        head_levels=(0, 1, 2, 3, 4, 5, 0, 6),
+        head_levels=tuple(range(8)),
         width=48,
         hidden=192,
         lengths=(7, 7),
         batch=256,
         local=1024,
-        steps=1800,
+        steps=2000,
         learning_rate=1e-2,
     )
 
@@ -61,13 +61,13 @@ def running_sum() -> Recipe:
     """Sums of any number of operands from sums of three, of one to four digits."""
     return _recipe(
         RunningSum(),
-        head_levels=(0, 1, 2, 3),
-        width=32,
+        head_levels=tuple(range(5)),
+        width=40,
         hidden=96,
         lengths=(1, 4),
         batch=128,
         local=256,
-        steps=1000,
+        steps=800,
     )
 
 
@@ -75,13 +75,13 @@ def division() -> Recipe:
     """Long division from at most four digits by four."""
     return _recipe(
         Division(),
-        head_levels=(0, 1, 2, 3, 4, 5),
-        width=48,
+        head_levels=tuple(range(7)),
+        width=49,
         hidden=192,
         lengths=(1, 4),
         batch=128,
         local=1024,
-        steps=1200,
+        steps=1000,
         learning_rate=1e-2,
     )
 
@@ -90,8 +90,8 @@ def calculator() -> Recipe:
     """Addition, subtraction, multiplication and division by one model, each head on one level."""
     return _recipe(
         Calculator(),
-        head_levels=(0, 1, 2, 3, 4, 5, 6, 7),
-        width=96,
+        head_levels=tuple(range(9)),
+        width=90,
         hidden=384,
         lengths=(1, 7),
         batch=256,

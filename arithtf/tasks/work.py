@@ -4,7 +4,9 @@ A query sees a few named cells and nothing else. Where cells of several rows are
 number the cells of the sheet row by row (`Place.cell`), doubled, so that two kinds of query that
 want the same cells can ask at different differences, 0 and -1, and tell themselves apart. Every
 token that a query needs stands on a level of its own, so that a head chooses between one token and
-the sink only. The sink is needed: a softmax over one token alone does not feel its difference.
+the sink only. The sink is needed: a softmax over one token alone does not feel its difference. A
+difference is a weak hint where only one head has it, so the second kind of query sees its row's
+mark as well.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ class Work(NamedTuple):
 _CELL = Place(cell=2, left=2)
 _CELL_AFTER = Place(cell=2, left=2, offset=1)  # of another kind of query for the same cells
 _NEXT_COLUMN = Place(cell=2, left=2, offset=2)
+
+
+def _kind(marks: tuple[str, ...], *second: str) -> Level:
+    """Shows the row's mark to the second of two kinds of query that look up the same cells."""
+    row = Place(row=1)
+    return Level(name="kind", key=dict.fromkeys(marks, row), query=dict.fromkeys(second, row))
 
 
 def product_work() -> Work:
@@ -67,8 +75,9 @@ def product_work() -> Work:
     product = Level(
         name="product", key={"final": Place(row=1, left=1)}, query={"answer": Place(left=1)}
     )
-    coupling = Coupling("work", (multiplicand, multiplier, *columns, product))
-    return Work(coupling, (*[(1, 0)] * 6, (0, 0)))
+    kind = _kind(("row",), "low", "carry")
+    coupling = Coupling("work", (multiplicand, multiplier, *columns, product, kind))
+    return Work(coupling, (*[(1, 0)] * 6, (0, 0), (0, 0)))
 
 
 def sum_work() -> Work:
@@ -85,7 +94,8 @@ def sum_work() -> Work:
     }
     columns = (Level(name=name, key=key, query=added) for name, key in addends.items())
     sign = Level(name="sign", key={"+": Place(row=1)}, query={"row": Place(row=1)})
-    return Work(Coupling("work", (*columns, sign)), (*[(1, 0)] * 3, (0, 0)))
+    kind = _kind(("row",), "carry")
+    return Work(Coupling("work", (*columns, sign, kind)), (*[(1, 0)] * 3, (0, 0), (0, 0)))
 
 
 def quotient_work(base: int) -> Work:
@@ -158,5 +168,6 @@ def quotient_work(base: int) -> Work:
         key={"digit": row, "rest": copied},
         query={"answer": Place(row=1, left=-trials), "remainder": copied},
     )
-    coupling = Coupling("work", (dividend, divisor, remainder, flag, counted, answer))
-    return Work(coupling, (*[(0, 0)] * 3, (1, 0), (0, 0), (0, 0)))
+    kind = _kind(("first mark", "mark"), *taken, "count", "digit")
+    levels = (dividend, divisor, remainder, flag, counted, answer, kind)
+    return Work(Coupling("work", levels), (*[(0, 0)] * 3, (1, 0), *[(0, 0)] * 3))
