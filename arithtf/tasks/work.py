@@ -3,10 +3,9 @@
 A query sees a few named cells and nothing else. Where cells of several rows are looked up, ids
 number the cells of the sheet row by row (`Place.cell`), doubled, so that two kinds of query that
 want the same cells can ask at different differences, 0 and -1, and tell themselves apart. Every
-token that a query needs stands on a level of its own, so that a head chooses between one token and
-the sink only. The sink is needed: a softmax over one token alone does not feel its difference. A
-difference is a weak hint where only one head has it, so the second kind of query sees its row's
-mark as well.
+token that a query needs stands on a level of its own: a head that can see one token has nothing to
+choose, and without a sink "nothing seen" is exactly 0. But a softmax over one token does not feel
+its difference either, so the second kind of query sees its row's mark as well.
 """
 
 from __future__ import annotations
