@@ -31,9 +31,8 @@ def _recipe(
         hidden=hidden,
         encoding=encoding,
     )
-    return Recipe(
-        name=task.name, task=task, coupling=coupling, model=model, weight_decay=0.1, **training
-    )
+    training.setdefault("weight_decay", 0.1)
+    return Recipe(name=task.name, task=task, coupling=coupling, model=model, **training)
 
 
 def multiplication() -> Recipe:
@@ -50,8 +49,9 @@ def multiplication() -> Recipe:
         lengths=(7, 7),
         batch=256,
         local=1024,
-        steps=2000,
+        steps=2200,
         learning_rate=1e-2,
+        weight_decay=0.03,
     )
 
 
