@@ -130,6 +130,9 @@ def test_sums_of_any_number_of_operands_and_no_division_by_zero():
 def test_a_joint_task_reads_the_lines_of_its_parts():
     recipe = replace(get_recipe("calculator"), steps=1, batch=8)
     answers = Solver(train(recipe), recipe).solve(["1+2", "7-12", "3*4", "9/2", "5<7", "1+2+3"])
-    assert all("expected" not in str(answer.error) for answer in answers[:4])
+    # An untrained model may write what is no answer, but the lines are read.
+    for answer in answers[:4]:
+        assert "operand" not in str(answer.error)
+        assert "this is a line of" not in str(answer.error)
     assert "this is a line of comparison" in answers[4].error
     assert "this is a line of" not in answers[5].error
