@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable
-from arithtf.certify.verify_columns import SYMBOL, Json, Row, Slot, derive_subtraction, derived
+from arithtf.certify.verify_columns import SYMBOL, Json, Row, derive_subtraction, derived
 from arithtf.certify.verify_worksheets import derive_product, derive_quotient, derive_sum
 
-WINDOWS = [*[[1, 0]] * 6, *[[0, 0]] * 3]
 SIGN_LEVEL = 8
+WINDOWS = [[0, 0]] * (SIGN_LEVEL + 1)
 
 
 class Part(NamedTuple):
@@ -21,8 +21,7 @@ class Part(NamedTuple):
         sign: its sign.
         symbols: its vocabulary's own symbols.
         derive: its contexts.
-        windows: of its levels.
-        at: the joint level of each.
+        at: the joint level of each of its levels, ascending.
         written: segments that are predicted.
     """
 
@@ -30,20 +29,17 @@ class Part(NamedTuple):
     sign: str
     symbols: str
     derive: Callable[[Json, Json, list[list[int]]], Derived]
-    windows: list[list[int]]
     at: list[int]
     written: str
 
 
 PARTS = (
-    Part("running-sum", "+", "+#", derive_sum, [*[[1, 0]] * 3, [0, 0], [0, 0]], [0, 1, 2, 3, 7],
-         "row sum carry"),
-    Part("subtraction", "-", "-+", derive_subtraction, [[0, 0]] * 7, [0, 1, 2, 3, 4, 5, 6],
+    Part("running-sum", "+", "+#", derive_sum, [0, 1, 2, 3, 7], "row sum carry"),
+    Part("subtraction", "-", "-+", derive_subtraction, [0, 1, 2, 3, 4, 5, 6],
          "difference sign answer"),
-    Part("multiplication", "*", "*#", derive_product, [*[[1, 0]] * 6, [0, 0], [0, 0]],
-         [0, 1, 2, 3, 4, 5, 6, 7], "row high low sum final carry end answer"),
-    Part("division", "/", "/#", derive_quotient, [*[[0, 0]] * 3, [1, 0], *[[0, 0]] * 3],
-         [0, 1, 2, 3, 4, 6, 7],
+    Part("multiplication", "*", "*#", derive_product, [0, 1, 2, 3, 4, 5, 6, 7],
+         "row high low sum final carry end answer"),
+    Part("division", "/", "/#", derive_quotient, [0, 1, 2, 3, 4, 6, 7],
          "first mark,mark,first borrow,borrow,flag,first digit,trial,left,rest,top,first taken,"
          "taken,count,digit,end,answer,remainder"),
 )  # fmt: skip
@@ -59,49 +55,32 @@ def derive_calculator(task: Json, coupling: Json, windows: list[list[int]]) -> D
         )
     _check_signs(coupling["levels"][SIGN_LEVEL])
     base = task["base"]
-    control = base
-    found: list[tuple[int, int, dict[Slot, list[int]]]] = []
+    first = base + SYMBOL
+    rows: list[Row] = []
     for part in PARTS:
         own = _own_coupling(coupling, part)
-        contexts = part.derive({"task": part.name, "base": base}, own, part.windows)
-        first = control + SYMBOL
+        contexts = part.derive({"task": part.name, "base": base}, own, [[0, 0]] * len(part.at))
         token = {first + i: first + SYMBOLS.index(s) for i, s in enumerate(part.symbols)}
-        sign = first + SYMBOLS.index(part.sign)
-        levels = contexts.levels
-        assert levels is not None
-        places = [
-            (part.at[int(level)], int(difference))
-            for level, difference in zip(levels, contexts.differences, strict=True)
-        ]
+        assert contexts.levels is not None
+        places = [part.at[level] for level in contexts.levels.tolist()]
         for query, target, slots in zip(
             contexts.query.tolist(), contexts.target.tolist(), contexts.slots.tolist(), strict=True
         ):
-            seen: dict[Slot, list[int]] = {(SIGN_LEVEL, 0): [sign]}
+            seen = [ABSENT] * len(WINDOWS)
             for place, value in zip(places, slots, strict=True):
-                if value != ABSENT:
-                    seen.setdefault(place, []).append(token.get(value, value))
-            if part.name == "running-sum" and query == 0 and (3, 0) in seen:
+                seen[place] = token.get(value, value)
+            seen[SIGN_LEVEL] = first + SYMBOLS.index(part.sign)
+            if part.name == "running-sum" and query == 0 and seen[3] != ABSENT:
                 continue  # a sum of two has no second row
-            found.append((token.get(query, query), token.get(target, target), seen))
-    most: dict[Slot, int] = {}
-    for _, _, seen in found:
-        for place, tokens in seen.items():
-            most[place] = max(most.get(place, 0), len(tokens))
-    slots = [place for place in sorted(most) for _ in range(most[place])]
-    rows: list[Row] = []
-    for query, target, seen in found:
-        left = {place: list(tokens) for place, tokens in seen.items()}
-        row = [left[place].pop() if left.get(place) else ABSENT for place in slots]
-        rows.append((query, target, *row))
-    return derived(rows, slots, control)
+            rows.append((token.get(query, query), token.get(target, target), *seen))
+    return derived(rows, [(level, 0) for level in range(len(WINDOWS))], base)
 
 
 def _own_coupling(coupling: Json, part: Part) -> Json:
-    """What the joint coupling says of a task, with its ids as it would count them alone.
+    """What the joint coupling says of a task, in the task's own segments.
 
     Raises:
-        NotDerivable: ids that are no multiple of what keeps them apart in a wider window, or forms
-            of the task on a level that has none of its own.
+        NotDerivable: forms of the task on a level that has none of its own.
     """
     prefix = f"{part.name} "
     levels: list[Json] = []
@@ -114,25 +93,11 @@ def _own_coupling(coupling: Json, part: Part) -> Json:
             }
             for side in ("key", "query")
         }
-        if number not in part.at:
-            if sides["key"] or sides["query"]:
-                raise NotDerivable(f"{part.name} has ids on level {number}, which it does not read")
-            continue
-        window = part.windows[part.at.index(number)]
-        factor = 1 if window == WINDOWS[number] else WINDOWS[number][0] + 1
-        if any(v % factor for forms in sides.values() for form in forms.values()
-               for v in form.values()):  # fmt: skip
-            raise NotDerivable(f"ids of {part.name} on level {number} are no multiples of {factor}")
-        own = {
-            side: {k: {n: v // factor for n, v in form.items()} for k, form in forms.items()}
-            for side, forms in sides.items()
-        }
-        levels.append({**level, **own})
-    order = sorted(range(len(part.at)), key=lambda i: part.at[i])
-    by_level: list[Json] = [{}] * len(part.at)
-    for level, i in zip(levels, order, strict=True):
-        by_level[i] = level
-    return {**coupling, "levels": by_level}
+        if number in part.at:
+            levels.append({**level, **sides})
+        elif sides["key"] or sides["query"]:
+            raise NotDerivable(f"{part.name} has ids on level {number}, which it does not read")
+    return {**coupling, "levels": levels}
 
 
 def _check_signs(level: Json) -> None:

@@ -23,67 +23,69 @@ from arithtf.certify.verify_columns import (
 )  # fmt: skip
 
 Form = dict[str, int]
-CELL: Form = {"left": 2, "cell": 2}
-AFTER: Form = {"offset": 1, **CELL}
-NEXT: Form = {"offset": 2, **CELL}
+CELL: Form = {"left": 1, "cell": 1}
+NEXT: Form = {"offset": 1, **CELL}
+COLUMN: Form = {"left": 1}
+ROW: Form = {"row": 1}
+EQUALS_AT: Form = {"offset": -1}
+
+
+def _require_one_token_each(coupling: Json, windows: list[list[int]], levels: list[Json]) -> None:
+    """Check that a coupling's levels are these, on each of which a query sees one token."""
+    require(coupling, windows, levels, [[0, 0]] * len(levels))
 
 
 def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Multiplication: digit pairs, then sums of low, the high before, what is left, the carry."""
-    mark, added = {"offset": -5}, {"final": CELL, "sum": CELL, "carry": AFTER}
-    require(
+    added = {"final": CELL, "sum": CELL, "carry": CELL}
+    _require_one_token_each(
         coupling,
         windows,
         [
             {
-                "key": {"a": {"right": 2}, "=": mark},
-                "query": {"high": {"left": 2}, "low": {"offset": 1, "left": 2}, "answer": mark},
+                "key": {"a": {"right": 1}, "=": EQUALS_AT},
+                "query": {"high": COLUMN, "low": COLUMN, "answer": EQUALS_AT},
             },
-            {
-                "key": {"b": {"right": 2}},
-                "query": {"row": {"row": 2}, "high": {"row": 2}, "low": {"offset": 1, "row": 2}},
-            },
+            {"key": {"b": {"right": 1}}, "query": {"row": ROW, "high": ROW, "low": ROW}},
             {"key": {"low": CELL}, "query": added},
             {"key": {"high": NEXT}, "query": added},
-            {"key": {"sum": {"offset": -2, "pitch": 2, **CELL}}, "query": added},
+            {"key": {"sum": {"offset": -1, "pitch": 1, **CELL}}, "query": added},
             {"key": {"carry": NEXT}, "query": added},
-            {"key": {"final": {"left": 1, "row": 1}}, "query": {"answer": {"left": 1}}},
-            {"key": {"row": {"row": 1}}, "query": {"low": {"row": 1}, "carry": {"row": 1}}},
+            {"key": {"final": {"left": 1, "row": 1}}, "query": {"answer": COLUMN}},
+            {"key": {"row": ROW}, "query": {"low": ROW, "carry": ROW}},
         ],
-        [*[[1, 0]] * 6, [0, 0], [0, 0]],
     )
     base = task["base"]
     row_mark = base + SYMBOL + 1
-    slots: list[Slot] = [*((level, d) for level in range(6) for d in (-1, 0)), (6, 0), (7, 0)]
+    slots: list[Slot] = [(level, 0) for level in range(8)]
     rows: list[Row] = []
 
-    def add(query: int, target: int, tokens: dict[Slot, int]) -> None:
-        rows.append((query, target, *(tokens.get(slot, ABSENT) for slot in slots)))
+    def add(query: int, target: int, seen: dict[int, int]) -> None:
+        rows.append((query, target, *(seen.get(level, ABSENT) for level in range(8))))
 
     for factor, first in product(range(base), (True, False)):
         for before, x, left, can_end in _product_columns(base, factor, first):
             high_before, carry = before or (ABSENT, ABSENT)
             low, high = x * factor % base, x * factor // base
             start = carry if before else row_mark
-            add(start, high, {(0, 0): x, (1, 0): factor})
-            add(high, low, {(0, -1): x, (1, -1): factor, (7, 0): row_mark})
+            add(start, high, {0: x, 1: factor})
+            add(high, low, {0: x, 1: factor, 7: row_mark})
             addends = {2: low, 3: high_before, 4: left, 5: carry}
             there = {level: token for level, token in addends.items() if token != ABSENT}
             digit, after = sum(there.values()) % base, sum(there.values()) // base
-            add(low, digit, {(level, 0): token for level, token in there.items()})
-            written = {(level, -1): token for level, token in there.items()}
-            add(digit, after, {**written, (7, 0): row_mark})
+            add(low, digit, there)
+            add(digit, after, {**there, 7: row_mark})
             if can_end:
-                add(after, high + after, {(3, 0): high, (5, 0): after})
-    digits = range(base)
+                add(after, high + after, {3: high, 5: after})
+    digits, equals = range(base), base + EQUALS
     for token, seen in product(digits, digits):
-        add(token, row_mark, {(1, 0): seen})
-        add(token, seen, {(0, 0): base + EQUALS, (6, 0): seen})
+        add(token, row_mark, {1: seen})
+        add(token, seen, {0: equals, 6: seen})
     for token in digits:
-        add(base + EQUALS, row_mark, {(1, 0): token})
-        add(base + EQUALS, token, {(0, 0): base + EQUALS, (6, 0): token})
-        add(token, base + EQUALS, {})
-        add(token, base + EOS, {(0, 0): base + EQUALS})
+        add(equals, row_mark, {1: token})
+        add(equals, token, {0: equals, 6: token})
+        add(token, equals, {})
+        add(token, base + EOS, {0: equals})
     return derived(rows, slots, base)
 
 
@@ -115,56 +117,53 @@ def _product_columns(
 
 def derive_sum(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Running sums: two digits or fewer, and a carry."""
-    added = {"sum": CELL, "carry": AFTER}
-    require(
+    added = {"sum": CELL, "carry": CELL}
+    _require_one_token_each(
         coupling,
         windows,
         [
             {
-                "key": {"a": {"right": 2, "pitch": 2}, "sum": {"pitch": 2, **CELL}},
+                "key": {"a": {"right": 1, "pitch": 1}, "sum": {"pitch": 1, **CELL}},
                 "query": added,
             },
-            {"key": {"term": {"right": 2, "cell": 2}}, "query": added},
+            {"key": {"term": {"right": 1, "cell": 1}}, "query": added},
             {"key": {"carry": NEXT}, "query": added},
-            {"key": {"+": {"row": 1}}, "query": {"row": {"row": 1}}},
-            {"key": {"row": {"row": 1}}, "query": {"carry": {"row": 1}}},
+            {"key": {"+": ROW}, "query": {"row": ROW}},
+            {"key": {"row": ROW}, "query": {"carry": ROW}},
         ],
-        [*[[1, 0]] * 3, [0, 0], [0, 0]],
     )
     base = task["base"]
     plus, row_mark = base + SYMBOL, base + SYMBOL + 1
-    slots: list[Slot] = [*((level, d) for level in range(3) for d in (-1, 0)), (3, 0), (4, 0)]
-    nothing = (ABSENT,) * 6
+    slots: list[Slot] = [(level, 0) for level in range(5)]
     rows: list[Row] = [
-        (base + EQUALS, row_mark, *nothing, plus, ABSENT),
-        (0, row_mark, *nothing, plus, ABSENT),
-        (0, base + EOS, *nothing, ABSENT, ABSENT),
+        (base + EQUALS, row_mark, ABSENT, ABSENT, ABSENT, plus, ABSENT),
+        (0, row_mark, ABSENT, ABSENT, ABSENT, plus, ABSENT),
+        (0, base + EOS, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT),
     ]
     for x, y, carry in product(range(ABSENT, base), range(ABSENT, base), (ABSENT, 0, 1)):
         if carry == ABSENT and ABSENT in (x, y):
             continue  # in the units both are there
         value = sum(max(digit, 0) for digit in (x, y, carry))
         query = row_mark if carry == ABSENT else carry
-        here = (ABSENT, x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT)
-        after = (x, ABSENT, y, ABSENT, carry, ABSENT, ABSENT, row_mark)
-        rows.append((query, value % base, *here))
-        rows.append((value % base, value // base, *after))
+        rows.append((query, value % base, x, y, carry, ABSENT, ABSENT))
+        rows.append((value % base, value // base, x, y, carry, ABSENT, row_mark))
     return derived(rows, slots, base)
 
 
 def derive_quotient(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
     """Long division: borrows, the remainder kept or lessened, counts."""
     base = task["base"]
-    require(coupling, windows, _quotient_levels(base - 1),
-            [*[[0, 0]] * 3, [1, 0], *[[0, 0]] * 3])  # fmt: skip
+    _require_one_token_each(coupling, windows, _quotient_levels(base - 1))
     over, row_mark, equals = base + SYMBOL, base + SYMBOL + 1, base + EQUALS
-    slots: list[Slot] = [(0, 0), (1, 0), (2, 0), (3, -1), (3, 0), (4, 0), (5, 0), (6, 0)]
+    names = ("dividend", "divisor", "remainder", "flag", "count", "answer", "kind")
+    slots: list[Slot] = [(level, 0) for level in range(len(names))]
     rows: list[Row] = []
 
     def add(query: int, target: int, **seen: int) -> None:
-        names = ("dividend", "divisor", "remainder", "taken", "flag", "count", "answer")
-        kind = row_mark if "taken" in seen else ABSENT
-        rows.append((query, target, *(seen.get(name, ABSENT) for name in names), kind))
+        """A context; `taken` is the row's last borrow, seen with its mark."""
+        if "taken" in seen:
+            seen = {**seen, "flag": seen["taken"], "kind": row_mark}
+        rows.append((query, target, *(seen.get(name, ABSENT) for name in names)))
 
     digits = range(base)
     for r, b, level in product(digits, digits, ("dividend", "remainder")):  # the units
@@ -220,51 +219,42 @@ def _quotient_levels(trials: int) -> list[Json]:
     borrows = ("first borrow", "borrow", "flag")
     digits = ("first digit", "trial", "left", "rest", "top")
     taken = ("first taken", "taken")
-    mark, over, copied = {"offset": -5}, {"offset": -7}, {"offset": -10, "left": -1}
-    row: Form = {"row": 1}
-    rows, took = {"row": 2}, {"offset": 1, "row": 2}
-    column: Form = {"left": 1}
-    below = {"pitch": 2, **CELL}
+    cells = (*borrows, *digits, *taken)
+    over, copied = {"offset": -2}, {"offset": -2, "left": -1}
+    below = {"pitch": 1, **CELL}
     starts = ("first mark", "end", "first borrow", "first digit", "first taken")
     return [
         {
-            "key": {"a": {"left": trials}, "=": mark},
-            "query": {**dict.fromkeys(starts, row), "answer": mark},
+            "key": {"a": {"left": trials}, "=": EQUALS_AT},
+            "query": {**dict.fromkeys(starts, ROW), "answer": EQUALS_AT},
         },
         {
-            "key": {"b": {"right": 1}, "=": mark, "/": over},
+            "key": {"b": {"right": 1}, "=": EQUALS_AT, "/": over},
             "query": {
-                **dict.fromkeys((*borrows, *digits, *taken), column),
-                **dict.fromkeys(("first mark", "end"), mark),
+                **dict.fromkeys(cells, COLUMN),
+                **dict.fromkeys(("first mark", "end"), EQUALS_AT),
                 "remainder": over,
             },
         },
         {
-            "key": {
-                "first digit": below,
-                "trial": below,
-                "left": {"offset": 2, **below},
-            },
-            "query": dict.fromkeys((*borrows, *digits, *taken), CELL),
+            "key": {"first digit": below, "trial": below, "left": {"offset": 1, **below}},
+            "query": dict.fromkeys(cells, CELL),
         },
         {
-            "key": {"flag": rows},
-            "query": {
-                **dict.fromkeys(digits, rows),
-                **dict.fromkeys((*taken, "count", "digit"), took),
-            },
+            "key": {"flag": ROW},
+            "query": dict.fromkeys((*digits, *taken, "count", "digit"), ROW),
         },
         {
             "key": {"count": {"offset": 1, "row": 1}},
-            "query": dict.fromkeys(("count", "digit", "mark"), row),
+            "query": dict.fromkeys(("count", "digit", "mark"), ROW),
         },
         {
-            "key": {"digit": row, "rest": copied},
+            "key": {"digit": ROW, "rest": copied},
             "query": {"answer": {"left": -trials, "row": 1}, "remainder": copied},
         },
         {
-            "key": {"first mark": row, "mark": row},
-            "query": dict.fromkeys((*taken, "count", "digit"), row),
+            "key": {"first mark": ROW, "mark": ROW},
+            "query": dict.fromkeys((*taken, "count", "digit"), ROW),
         },
     ]
 

@@ -21,7 +21,7 @@ from arithtf.tasks.multiplication import Multiplication
 from arithtf.tasks.running_sum import RunningSum
 from arithtf.tasks.signs import Subtraction
 from arithtf.tasks.vocabulary import Vocabulary
-from arithtf.tasks.work import Work
+from arithtf.tasks.work import Work, one_token_each
 from arithtf.tasks.worksheet import ROW, WorksheetTask
 from arithtf.tasks.worksheet_cover import check_shown
 
@@ -31,7 +31,6 @@ SIGNS = "+-*/"
 _DRAWN = "+/--****"
 """What is drawn in turn: differences have most local contexts, products the rarest."""
 
-_WINDOWS = (*[(1, 0)] * 6, (0, 0), (0, 0))
 _LEVELS = {
     "+": (0, 1, 2, 3, 7),
     "-": (0, 1, 2, 3, 4, 5, 6),
@@ -358,22 +357,19 @@ def _parts(base: int) -> dict[str, Task]:
 
 def _own_work(task: Task) -> Work:
     """The coupling of one of the tasks, and its windows."""
-    if isinstance(task, WorksheetTask):
-        return task.work()
-    coupling = lookups(task)
-    return Work(coupling, ((0, 0),) * len(coupling.levels))
+    return task.work() if isinstance(task, WorksheetTask) else one_token_each(lookups(task))
 
 
 @lru_cache(maxsize=16)
 def _work(base: int) -> Work:
     parts = [
         Part(
-            task.name, _own_work(task), _LEVELS[sign], sign,
+            task.name, _own_work(task).coupling, _LEVELS[sign], sign,
             tuple(s for s in task.segments if s not in task.complete),
         )
         for sign, task in _parts(base).items()
     ]  # fmt: skip
-    return join(parts, _WINDOWS)
+    return join(parts)
 
 
 @lru_cache(maxsize=16)

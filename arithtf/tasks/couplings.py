@@ -109,25 +109,6 @@ def randomized(task: Task, range: int) -> Coupling:
     return Coupling("randomized", (level,))
 
 
-def paired_columns(task: Task) -> Coupling:
-    """Two operands that are told apart: the digits of column j have ids 2j in a and 2j + 1 in b.
-
-    A comparison, and the first row of a difference, ask for column 2j. The second row of a
-    difference looks the first one up, on a level "complement", and the sign, on a level "sign".
-    """
-    key = {"a": Place(right=2), "b": Place(offset=1, right=2)}
-    place = Place(left=2)
-    if "sign" not in task.segments:
-        return Coupling("paired_columns", (Level(name="column", key=key, query={"answer": place}),))
-    row = Place(left=1)
-    levels = (
-        Level(name="column", key=key, query={"difference": place, "sign": place}),
-        Level(name="complement", key={"difference": row}, query={"answer": row}),
-        Level(name="sign", key={"sign": Place()}, query={"answer": Place()}),
-    )
-    return Coupling("paired_columns", levels)
-
-
 def lookups(task: Task) -> Coupling:
     """A level for each token that a query needs, on which it sees that token and no other.
 

@@ -99,16 +99,3 @@ def row_words(machine: RowMachine) -> Iterator[Word]:
                 yield note(graph.word(state, (symbol,), after))
         if machine.accepts(state) and not found.issuperset(machine.shown(state, None)):
             yield note(graph.word(state, (), state))
-
-
-def shown_in_rows(machine: RowMachine) -> set[Hashable]:
-    """All that rows of the machine show."""
-    graph = _Graph(machine)
-    found: set[Hashable] = set()
-    for state, edges in graph.edges.items():
-        for symbol, after in edges:
-            if after in graph.goes:
-                found.update(machine.shown(state, symbol))
-        if machine.accepts(state):
-            found.update(machine.shown(state, None))
-    return found

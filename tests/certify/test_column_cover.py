@@ -24,12 +24,32 @@ from arithtf.tasks import (
     couplings,
 )
 
+
+def paired_columns(task):
+    """Two operands that are told apart: the digits of column j have ids 2j in a and 2j + 1 in b.
+
+    A comparison, and the first row of a difference, ask for column 2j. The second row of a
+    difference looks the first one up, on a level "complement", and the sign, on a level "sign".
+    """
+    key = {"a": Place(right=2), "b": Place(offset=1, right=2)}
+    place = Place(left=2)
+    if "sign" not in task.segments:
+        return Coupling("paired_columns", (Level(name="column", key=key, query={"answer": place}),))
+    row = Place(left=1)
+    levels = (
+        Level(name="column", key=key, query={"difference": place, "sign": place}),
+        Level(name="complement", key={"difference": row}, query={"answer": row}),
+        Level(name="sign", key={"sign": Place()}, query={"answer": Place()}),
+    )
+    return Coupling("paired_columns", levels)
+
+
 # Task, coupling, windows, and digits of the longest operands that brute force needs.
 LOCAL = [
-    (Comparison(2), couplings.paired_columns, [(0, 1)], 4),
-    (Comparison(3), couplings.paired_columns, [(2, 1)], 4),
-    (Subtraction(2), couplings.paired_columns, [(2, 1), (1, 0), (0, 0)], 5),
-    (Subtraction(3), couplings.paired_columns, [(2, 1), (1, 0), (0, 0)], 4),
+    (Comparison(2), paired_columns, [(0, 1)], 4),
+    (Comparison(3), paired_columns, [(2, 1)], 4),
+    (Subtraction(2), paired_columns, [(2, 1), (1, 0), (0, 0)], 5),
+    (Subtraction(3), paired_columns, [(2, 1), (1, 0), (0, 0)], 4),
     (Comparison(3), couplings.lookups, [(0, 0)] * 2, 4),
     (Subtraction(2), couplings.lookups, [(0, 0)] * 7, 5),
     (Subtraction(3), couplings.lookups, [(0, 0)] * 7, 4),
@@ -103,9 +123,9 @@ def test_rows_that_see_each_other_are_covered():
 @pytest.mark.parametrize(
     ("task", "make", "windows"),
     [
-        (Comparison(), couplings.paired_columns, [(0, 0)]),
-        (Subtraction(), couplings.paired_columns, [(0, 1), (1, 0), (0, 0)]),
-        (Subtraction(), couplings.paired_columns, [(2, 1), (0, 0), (0, 0)]),
+        (Comparison(), paired_columns, [(0, 0)]),
+        (Subtraction(), paired_columns, [(0, 1), (1, 0), (0, 0)]),
+        (Subtraction(), paired_columns, [(2, 1), (0, 0), (0, 0)]),
         (Increment(), couplings.digit_columns, [(0, 0)]),
         (TimesDigit(), couplings.digit_columns, [(0, 0), (0, 0)]),
         (ModularAddition(1000), couplings.modular_columns, [(0, 0), (0, 1)]),
@@ -142,7 +162,7 @@ def test_cover_contains_random_problems(case, lengths):
 
 def test_what_cannot_be_covered_is_refused():
     task = Subtraction()
-    good = couplings.paired_columns(task)
+    good = paired_columns(task)
     with pytest.raises(ValueError, match="infinite window"):
         task.cover(good, [None, (1, 0), (0, 0)])
     with pytest.raises(ValueError, match="too large to enumerate"):

@@ -16,8 +16,7 @@ from arithtf.tasks import (
     Place,
     task_from_dict,
 )
-from arithtf.tasks.joined import Part, join, of_part
-from arithtf.tasks.work import Work
+from arithtf.tasks.joined import Part, of_part
 
 LINES = ["12+345", "0+0", "7-12", "100-99", "12*34", "0*7", "100/7", "3/20", "999999/1000"]
 
@@ -112,7 +111,7 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"4\.\.36"):
         Calculator(3)
     assert task_from_dict(task.to_dict()) == task
-    level = Level(name="wide", key={"a": Place()}, query={"b": Place()})
-    part = Part("p", Work(Coupling("c", (level,)), ((1, 0),)), (0,), "s", ("b",))
-    with pytest.raises(ValueError, match="would widen"):
-        join([part], ((2, 0),))
+    level = Level(name="l", key={"a": Place()}, query={"b": Place()})
+    for at in ((0,), (1, 1)):
+        with pytest.raises(ValueError, match="a joint level of its own for each of 2 levels"):
+            Part("p", Coupling("c", (level, level)), at, "s", ("b",))

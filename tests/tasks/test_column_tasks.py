@@ -418,7 +418,7 @@ def test_values_that_do_not_exist_are_refused():
         TimesDigit().answer(Operands.from_ints([(12, 34)]))
     with pytest.raises(ValueError, match="expected at least one problem of 1"):
         Copy().answer(Operands.from_ints([(12, 34)]))
-    tables = couplings.paired_columns(Subtraction())
+    tables = couplings.lookups(Subtraction())
     with pytest.raises(ValueError, match="segments"):
         Comparison().batch(tables, seed=0, split="all", step=0, lengths=(1, 2), size=1)
 
