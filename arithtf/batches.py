@@ -1,4 +1,4 @@
-"""What a training step is fed: a batch of instances, or the local contexts that occur in it."""
+"""What a training step is fed: a batch of instances, or local contexts that occur in some."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ class Inputs(NamedTuple):
         return Inputs(tokens, query_ids, key_ids, targets, self.start)
 
 
+def drawn(recipe: Recipe, step: int) -> Batch:
+    """The batch of training problems at a step's address."""
+    return recipe.task.batch(
+        recipe.coupling,
+        seed=recipe.seed,
+        split="train",
+        step=step,
+        lengths=recipe.lengths,
+        size=recipe.batch,
+    )
+
+
 def instances(batch: Batch) -> Inputs:
     """Whole instances; only columns whose next token counts are computed."""
     targets = batch.targets[:, batch.start : -1]
@@ -53,34 +65,72 @@ def instances(batch: Batch) -> Inputs:
     )
 
 
-def contexts(recipe: Recipe, batch: Batch, step: int) -> Inputs:
-    """Distinct local contexts of a batch, each as an instance of its own with one target.
+class LocalContexts:
+    """The distinct local contexts of a recipe's first `pool` batches, a training set by itself.
 
     For a model with one windowed attention block the logits of a column are a function of its local
-    context. Long instances repeat theirs many times; here each is computed once, and counts once,
-    so that rare ones are learnt as soon as frequent ones. Of more than `recipe.local` contexts that
-    many are drawn, by the seed and the step.
+    context. Problems repeat theirs many times, and some a thousand times as often as others; here
+    each is there once, as an instance of its own with one target, so that rare ones are learnt as
+    soon as frequent ones. Steps go through the whole set in one random order after another.
+
+    Args:
+        recipe: with `local` contexts a step.
+        device: where the set is kept; steps only gather from it.
 
     Raises:
-        ValueError: one context has two right answers in this batch.
+        ValueError: one context has two right answers.
     """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.seed, self.size, self.device = recipe.seed, recipe.local, device
+        collector = collected(recipe)
+        if collector.conflicts():
+            raise ValueError(
+                f"recipe {recipe.name!r} trains on local contexts, but two problems show the same "
+                "one and need different tokens; widen the windows, or set local=0"
+            )
+        found = _Found(**{name: collector.contexts()[name] for name in _Found._fields})
+        vocabulary = recipe.task.vocabulary
+        tokens, query_ids, key_ids = local_inputs(
+            found, levels=recipe.model.levels, sinks=recipe.model.encoding.sinks,
+            bos=vocabulary.bos, pad=vocabulary.pad,
+        )  # fmt: skip
+        targets = torch.from_numpy(found.target)[:, None]
+        self.all = Inputs(
+            tokens.to(device), query_ids.to(device), key_ids.to(device), targets.to(device),
+            start=tokens.shape[1] - 1,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        """How many contexts there are."""
+        return len(self.all.tokens)
+
+    def step(self, step: int) -> Inputs:
+        """What step 1, 2, ... learns from, by the seed and the step."""
+        places = np.arange((step - 1) * self.size, step * self.size)
+        turns, at = np.divmod(places, len(self))
+        chosen = np.concatenate(
+            [self._order(turn)[at[turns == turn]] for turn in np.unique(turns).tolist()]
+        )
+        rows = torch.from_numpy(chosen).to(self.device)
+        tokens, query_ids, key_ids, targets, start = self.all
+        return Inputs(tokens[rows], query_ids, key_ids[rows], targets[rows], start)
+
+    def _order(self, turn: int) -> npt.NDArray[np.int64]:
+        """The order of one turn; by Philox, like the data: the same on every machine."""
+        key = np.array([self.seed, turn], np.uint64)
+        return np.random.Generator(np.random.Philox(key=key)).permutation(len(self))
+
+
+def collected(recipe: Recipe) -> _core.ContextCollector:
+    """The contexts that a recipe's first `pool` batches show."""
     encoding = recipe.model.encoding
     windows = [window for window in encoding.pairs() if window is not None]
     collector = _core.ContextCollector(len(windows), windows, encoding.sinks)
-    collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, 0)
-    if collector.conflicts():
-        raise ValueError(
-            f"recipe {recipe.name!r} trains on local contexts, but two problems of a batch show "
-            "the same one and need different tokens; widen the windows, or set local=0"
-        )
-    found = _some(collector.contexts(), recipe.local, (recipe.seed, step))
-    vocabulary = recipe.task.vocabulary
-    tokens, query_ids, key_ids = local_inputs(
-        found, levels=recipe.model.levels, sinks=encoding.sinks, bos=vocabulary.bos,
-        pad=vocabulary.pad,
-    )  # fmt: skip
-    targets = torch.from_numpy(found.target)[:, None]
-    return Inputs(tokens, query_ids, key_ids, targets, tokens.shape[1] - 1)
+    for step in range(1, recipe.pool + 1):
+        batch = drawn(recipe, step)
+        collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, 0)
+    return collector
 
 
 class _Found(NamedTuple):
@@ -92,23 +142,3 @@ class _Found(NamedTuple):
     level: npt.NDArray[np.uint8]
     difference: npt.NDArray[np.int32]
     token: npt.NDArray[np.uint8]
-
-
-def _some(
-    arrays: dict[str, npt.NDArray[np.generic]], most: int, address: tuple[int, int]
-) -> _Found:
-    """At most so many of the contexts."""
-    found = _Found(*(arrays[name] for name in _Found._fields))  # type: ignore[arg-type]
-    count = len(found.query_token)
-    if count <= most:
-        return found
-    # Philox by key, like the data: the same choice on every machine.
-    draw = np.random.Generator(np.random.Philox(key=np.array(address, np.uint64)))
-    chosen = np.sort(draw.permutation(count)[:most])
-    sizes = np.diff(found.offsets)[chosen]
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    entries = np.arange(offsets[-1]) + np.repeat(found.offsets[chosen] - offsets[:-1], sizes)
-    return _Found(
-        found.query_token[chosen], found.target[chosen], offsets, found.level[entries],
-        found.difference[entries], found.token[entries],
-    )  # fmt: skip

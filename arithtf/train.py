@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arithtf.batches import Inputs, contexts, instances
+from arithtf.batches import Inputs, LocalContexts, drawn, instances
 from arithtf.callable import make_callable
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
@@ -130,22 +130,13 @@ def batches(
     The C++ core fills the next batch, holding no lock, while the current step runs. Steps are
     measured on what they learn from, or, if that is no instances, on those where metrics are due.
     """
+    local = LocalContexts(recipe, device) if recipe.local else None
 
     def make(step: int) -> tuple[Inputs, Inputs | None]:
-        batch = recipe.task.batch(
-            recipe.coupling,
-            seed=recipe.seed,
-            split="train",
-            step=step,
-            lengths=recipe.lengths,
-            size=recipe.batch,
-        )
-        if not recipe.local:
-            return instances(batch).to(device), None
+        if local is None:
+            return instances(drawn(recipe, step)).to(device), None
         due = step == recipe.steps or step % recipe.log_every == 0
-        return contexts(recipe, batch, step).to(device), instances(batch).to(
-            device
-        ) if due else None
+        return local.step(step), instances(drawn(recipe, step)).to(device) if due else None
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, first)

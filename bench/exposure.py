@@ -14,7 +14,7 @@ from bench.seeds import COLUMN_TASKS
 
 @benchmark("exposure")
 def exposures(recipes: Sequence[str] = ("addition", *COLUMN_TASKS)) -> Iterator[Row]:
-    """A row per recipe, of all batches of its training run.
+    """A row per recipe, of what its training run learns from.
 
     Args:
         recipes: names.
@@ -26,7 +26,7 @@ def exposures(recipes: Sequence[str] = ("addition", *COLUMN_TASKS)) -> Iterator[
         yield {
             "recipe": name,
             "longest": recipe.lengths[1],
-            "instances": recipe.steps * recipe.batch,
+            "instances": (recipe.pool if recipe.local else recipe.steps) * recipe.batch,
             "queries": found.queries,
             "contexts": len(found.shown),
             "never_shown": int((found.shown == 0).sum()),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arithtf.batches import drawn
 from arithtf.certify.contexts import ContextSet, collect
 from arithtf.certify.provable import check_task
 from arithtf.recipes import Recipe
@@ -25,8 +26,9 @@ class Exposure(NamedTuple):
 
     Args:
         contexts: every context that can occur, at any length.
-        shown: int64 [N], how often training shows each.
-        queries: predictions trained on, the sum of `shown`.
+        shown: int64 [N], how often training shows each; where it goes through the contexts of its
+            first batches in turns, how often at least.
+        queries: predictions trained on.
     """
 
     contexts: ContextSet
@@ -35,7 +37,7 @@ class Exposure(NamedTuple):
 
 
 def exposure(recipe: Recipe) -> Exposure:
-    """Count the contexts in all batches of a training run; nothing is trained.
+    """Count the contexts in what a training run learns from; nothing is trained.
 
     Args:
         recipe: the run; a task whose contexts can be enumerated.
@@ -49,17 +51,18 @@ def exposure(recipe: Recipe) -> Exposure:
 
     def batches() -> Iterator[Batch]:
         nonlocal queries
-        for step in range(1, recipe.steps + 1):
-            batch = task.batch(
-                coupling, seed=recipe.seed, split="train", step=step, lengths=recipe.lengths,
-                size=recipe.batch,
-            )  # fmt: skip
+        for step in range(1, (recipe.pool if recipe.local else recipe.steps) + 1):
+            batch = drawn(recipe, step)
             queries += int((batch.targets != IGNORE).sum())
             yield batch
 
     windows = finite_windows(encoding.windows, coupling.levels)
     met = ContextSet(**collect(batches(), windows, encoding.sinks).contexts())
-    count = dict(zip(_names(met), met.count.tolist(), strict=True))
+    counts = met.count
+    if recipe.local:
+        queries = recipe.steps * recipe.local
+        counts = np.full(len(counts), queries // len(counts))
+    count = dict(zip(_names(met), counts.tolist(), strict=True))
     shown = np.array([count.get(name, 0) for name in _names(contexts)], np.int64)
     return Exposure(contexts, shown, queries)
 

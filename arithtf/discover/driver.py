@@ -207,7 +207,16 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
         vocabulary=task.vocabulary.size, levels=len(windows), encoding=encoding, heads=heads,
         width=config.width, hidden=config.hidden, blocks=config.blocks,
     )  # fmt: skip
-    names = ("lengths", "batch", "local", "steps", "learning_rate", "warmup", "weight_decay")
+    names = (
+        "lengths",
+        "batch",
+        "local",
+        "pool",
+        "steps",
+        "learning_rate",
+        "warmup",
+        "weight_decay",
+    )
     schedule = {name: getattr(settings, name) for name in names} if settings else {}
     return Recipe(
         name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,

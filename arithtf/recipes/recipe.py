@@ -29,9 +29,9 @@ class Recipe:
             `final_rate` times the peak at the last step.
         betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
         seed: of the weights and of the data.
-        local: if positive, a step learns from distinct local contexts of its batch, at most so
-            many, each once, instead of from all columns: less work, and rare contexts count as much
-            as frequent ones. For models with one windowed attention block (`arithtf.batches`).
+        local: if positive, a step learns from so many local contexts instead of from all columns
+            of a batch. For models with one windowed attention block (`arithtf.batches`).
+        pool: the batches whose distinct local contexts, each once, are then the training set.
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
         threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
             to other weights; 1, because small models lose by sharing (see `arithtf.threads`).
@@ -55,12 +55,13 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     local: int = 0
+    pool: int = 128
     log_every: int = 50
     checkpoint_every: int = 500
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps", "log_every", "checkpoint_every", "threads"):
+        for name in ("batch", "steps", "pool", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.local < 0:

@@ -48,8 +48,9 @@ def multiplication() -> Recipe:
         hidden=192,
         lengths=(7, 7),
         batch=256,
-        local=1024,
-        steps=2200,
+        pool=256,
+        local=768,
+        steps=1600,
         learning_rate=1e-2,
         weight_decay=0.03,
     )
@@ -64,8 +65,9 @@ def running_sum() -> Recipe:
         hidden=96,
         lengths=(1, 4),
         batch=128,
+        pool=64,
         local=256,
-        steps=800,
+        steps=600,
     )
 
 
@@ -78,7 +80,8 @@ def division() -> Recipe:
         hidden=192,
         lengths=(1, 4),
         batch=128,
-        local=1024,
+        pool=128,
+        local=512,
         steps=1000,
         learning_rate=1e-2,
     )
@@ -93,9 +96,11 @@ def calculator() -> Recipe:
         hidden=384,
         lengths=(1, 7),
         batch=256,
-        local=1536,
-        steps=4000,
+        pool=768,
+        local=1024,
+        steps=3000,
         learning_rate=8e-3,
+        weight_decay=0.05,
     )
 
 

@@ -39,8 +39,12 @@ def test_counts_are_those_of_the_problems():
 
 
 @pytest.mark.parametrize(
-    "name", ["comparison", "increment", "copy", "reverse", "parity", "residue-addition"]
-)
+    "name",
+    [
+        "comparison", "increment", "copy", "reverse", "parity", "residue-addition", "running-sum",
+        "division",
+    ],
+)  # fmt: skip
 def test_training_shows_every_context(name):
     assert exposure(get_recipe(name)).shown.min() > 0
 
@@ -58,9 +62,20 @@ def test_training_shows_every_context_of_times_digit_but_those_kept_for_the_test
     assert recipe.task.in_test_split(Operands.from_ints(factors)).all()
 
 
-@pytest.mark.parametrize(("name", "most"), [("subtraction", 0.05), ("modular-addition", 0.02)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("subtraction", 0.05), ("modular-addition", 0.02), ("multiplication", 0.01)]
+)
 def test_training_shows_nearly_every_context_of_the_large_tasks(name, most):
     assert (exposure(get_recipe(name)).shown == 0).mean() < most
+
+
+def test_contexts_that_are_trained_on_in_turns_are_shown_equally_often():
+    recipe = replace(get_recipe("running-sum"), pool=2, local=100, steps=30)
+    found = exposure(recipe)
+    shown = found.shown[found.shown > 0]
+    assert 0 < len(shown) < len(found.shown)
+    assert set(shown) == {3000 // len(shown)}
+    assert found.queries == 3000
 
 
 def test_tasks_that_cannot_be_enumerated_are_refused():

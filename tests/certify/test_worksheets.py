@@ -128,7 +128,7 @@ def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_
     sizes = {**vars(recipe.model), "vocabulary": task.vocabulary.size, "width": width, "hidden": 64}
     recipe = replace(
         recipe, task=task, coupling=task.work().coupling, model=ModelConfig(**sizes),
-        lengths=lengths, batch=128, local=512, steps=800,
+        lengths=lengths, batch=128, pool=32, local=256, steps=600,
     )  # fmt: skip
     model = train(recipe, tmp_path, device="cpu")
     certificate = certify(tmp_path)

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from arithtf.batches import contexts, instances
-from arithtf.certify.contexts import ContextSet, collect
-from arithtf.model import Transformer
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import RunError, load_model, load_recipe, read_lines, weights_hash
 from arithtf.tasks import IGNORE
@@ -194,59 +191,3 @@ def test_resuming_an_empty_directory_starts(tiny, tmp_path, contents):
     train(tiny, tmp_path / "a", device="cpu")
     train(tiny, tmp_path / "b", resume=True, device="cpu")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-
-
-def test_contexts_are_those_of_the_batch_each_once():
-    recipe = get_recipe("running-sum")
-    windows = [w for w in recipe.model.encoding.pairs() if w is not None]
-    for step in (1, 2):
-        batch = recipe.task.batch(
-            recipe.coupling, seed=0, split="train", step=step, lengths=recipe.lengths,
-            size=recipe.batch,
-        )  # fmt: skip
-        whole = contexts(replace(recipe, local=10**6), batch, step)
-        found = ContextSet(**collect([batch], windows, 0).contexts())
-        rows = {tuple(row) for row in torch.cat((whole.tokens, whole.targets), 1).tolist()}
-        assert len(whole.tokens) == len(found.target)
-        some = contexts(replace(recipe, local=50), batch, step)
-        assert len(some.tokens) == 50
-        again = contexts(replace(recipe, local=50), batch, step)
-        assert torch.equal(some.tokens, again.tokens)
-        other = contexts(replace(recipe, local=50), batch, step + 1)
-        assert not torch.equal(some.key_ids, other.key_ids)
-        pad, width = recipe.task.vocabulary.pad, whole.tokens.shape[1]
-        for tokens, targets in zip(some.tokens.tolist(), some.targets.tolist(), strict=True):
-            # A choice may need fewer columns; the query's token is the last one.
-            filled = [*tokens[:-1], *[pad] * (width - len(tokens)), tokens[-1], *targets]
-            assert tuple(filled) in rows
-
-
-def test_contexts_and_columns_have_the_same_logits():
-    recipe = replace(get_recipe("running-sum"), local=10**6, batch=20)
-    batch = recipe.task.batch(
-        recipe.coupling, seed=0, split="train", step=1, lengths=recipe.lengths, size=recipe.batch
-    )
-    model = Transformer(recipe.model, seed=3)
-    losses = []
-    for inputs in (contexts(recipe, batch, 1), instances(batch)):
-        stop = inputs.start + inputs.targets.shape[1]
-        logits = model(
-            inputs.tokens, inputs.query_ids, inputs.key_ids, start=inputs.start, stop=stop
-        )
-        counted = inputs.targets != IGNORE
-        each = torch.nn.functional.cross_entropy(
-            logits[counted], inputs.targets[counted].long(), reduction="none"
-        )
-        losses.append({round(x, 4) for x in each.tolist()})
-    # Rounded values may fall on either side of a step; all but those few must agree.
-    assert len(losses[0] ^ losses[1]) <= 0.05 * len(losses[0])
-
-
-def test_local_needs_a_model_of_local_contexts():
-    recipe = get_recipe("running-sum")
-    windows = (None, *recipe.model.encoding.windows[1:])
-    dense = replace(recipe.model, encoding=replace(recipe.model.encoding, windows=windows))
-    with pytest.raises(ValueError, match="a window on every level"):
-        replace(recipe, model=dense)
-    with pytest.raises(ValueError, match="must not be negative"):
-        replace(recipe, local=-1)
