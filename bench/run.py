@@ -1,12 +1,13 @@
-"""`python -m bench NAME...`: print rows; with --write append them to bench/results."""
+"""`python -m bench NAME...`: print rows as they come; with --write append them to bench/results."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from arithtf.runs import append_line
 from bench.registry import ROOT, Row, discover, facts, rows
 
 RESULTS = ROOT / "results"
@@ -62,13 +63,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("  ".join(f"{key}={value}" for key, value in facts().items()))
     for name in options.names:
         try:
-            measured = list(rows(name, **settings))
+            measured = _measure(name, settings, RESULTS if options.write else None)
         except ValueError as error:
             print(error, file=sys.stderr)
             return 2
-        print(table([{k: v for k, v in row.items() if k not in facts()} for row in measured]))
-        if options.write:
-            RESULTS.mkdir(exist_ok=True)
-            with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in measured)
+        print(table(measured))
     return 0
+
+
+def _measure(name: str, settings: dict[str, object], results: Path | None) -> list[Row]:
+    """A benchmark's rows without the common facts, each printed and written as it comes.
+
+    So what a benchmark of hours has measured outlives its end by a kill.
+    """
+    measured = []
+    for row in rows(name, **settings):
+        if results is not None:
+            results.mkdir(exist_ok=True)
+            append_line(results / f"{name}.jsonl", row)
+        measured.append({key: value for key, value in row.items() if key not in facts()})
+        print("  ".join(f"{key}={_text(value)}" for key, value in measured[-1].items()), flush=True)
+    return measured
