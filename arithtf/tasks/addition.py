@@ -12,11 +12,11 @@ import numpy.typing as npt
 from arithtf import _core
 from arithtf.tasks.addition_columns import addition_cover
 from arithtf.tasks.base import Split, Task
-from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, operand_pair
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.draws import draw_arguments
-from arithtf.tasks.vocabulary import DIGITS, Vocabulary
+from arithtf.tasks.vocabulary import Vocabulary
 
 KINDS = (
     "uniform", "chain", "complement", "complement_plus", "ripple", "repdigit", "kill", "lopsided",
@@ -223,15 +223,10 @@ class Addition(Task):
         Raises:
             ValueError: what is wrong with the line.
         """
-        parts = line.split("+")
-        if len(parts) != 2:
-            found = "none" if len(parts) == 1 else str(len(parts) - 1)
-            for operation in "-*/%^":
-                if operation in line and len(parts) == 1:
-                    raise ValueError(f"expected a sum like 123+45, got the operation {operation!r}")
-            raise ValueError(f"expected one '+' between two operands, like 123+45; got {found}")
-        names = ("the first operand", "the second operand")
-        return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+        for operation in "-*/%^":
+            if operation in line and "+" not in line:
+                raise ValueError(f"expected a sum like 123+45, got the operation {operation!r}")
+        return operand_pair(line, "+", self.base, "123+45")
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> an ordinary number, most significant digit first.
@@ -243,20 +238,11 @@ class Addition(Task):
             ValueError: no digits, a token that is not a digit, or, in the natural format, a
                 leading zero.
         """
-        tokens = np.asarray(answer_tokens)
-        ends = np.flatnonzero(tokens == self.vocabulary.eos)
-        digits = tokens[: ends[0]] if ends.size else tokens
-        if self.base > len(DIGITS):
-            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {self.base}")
-        if digits.size == 0:
-            raise ValueError("the answer has no digits")
-        wrong = np.flatnonzero((digits < 0) | (digits >= self.base))
-        if wrong.size:
-            token = self.vocabulary.token_text(int(digits[wrong[0]]))
-            raise ValueError(f"the answer has {token!r} where a digit was expected")
-        if self.format == "natural" and digits.size > 1 and digits[-1] == 0:
+        tokens = self.before_end(answer_tokens)
+        number = self.number(tokens)
+        if self.format == "natural" and len(number) < tokens.size:
             raise ValueError("the answer has a leading zero; the natural format writes none")
-        return digits_text(strip_zeros(digits[::-1].astype(np.uint8)))
+        return number
 
     def problem(self, operands: Operands, i: int) -> str:
         """Problem i with its true answer, like "123+45=168".
@@ -267,10 +253,3 @@ class Addition(Task):
         a, b = operands.problem(i)
         total = self.render(self.answer(Operands.from_digits([(a, b)]))[0])
         return f"{digits_text(a)}+{digits_text(b)}={total}"
-
-    def _check_operands(self, operands: Operands) -> None:
-        if operands.arity != self.arity or len(operands) == 0:
-            raise ValueError(
-                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
-                f"{operands.arity}"
-            )

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf import _core
-from arithtf.tasks.batch import Batch, Bytes, Operands
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling, check_coupling, compile_coupling
-from arithtf.tasks.vocabulary import Vocabulary
+from arithtf.tasks.vocabulary import DIGITS, Vocabulary
 
 IGNORE: int = _core.IGNORE
 """The target of a column whose next token is not predicted."""
@@ -164,9 +164,38 @@ class Task(ABC):
         Args:
             answer_tokens: [n], the work and the answer; ignored from the first EOS on.
         """
+        return [f"written  {self.vocabulary.text(self.before_end(answer_tokens))}"]
+
+    def before_end(self, answer_tokens: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Answer tokens up to the first EOS."""
         tokens = np.asarray(answer_tokens).astype(np.int64)
         ends = np.flatnonzero(tokens == self.vocabulary.eos)
-        return [f"written  {self.vocabulary.text(tokens[: ends[0]] if ends.size else tokens)}"]
+        return tokens[: ends[0]] if ends.size else tokens
+
+    def digits(self, tokens: npt.NDArray[np.int64]) -> Bytes:
+        """Tokens of an answer as digits.
+
+        Raises:
+            ValueError: none, a token that is no digit, or a base that cannot be written as text.
+        """
+        words = self.vocabulary
+        if words.base > len(DIGITS):
+            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {words.base}")
+        if tokens.size == 0:
+            raise ValueError("the answer has no digits")
+        wrong = np.flatnonzero((tokens < 0) | (tokens >= words.base))
+        if wrong.size:
+            token = words.token_text(int(tokens[wrong[0]]))
+            raise ValueError(f"the answer has {token!r} where a digit was expected")
+        return tokens.astype(np.uint8)
+
+    def number(self, tokens: npt.NDArray[np.int64]) -> str:
+        """Digits, least significant first, as an ordinary number without leading zeros.
+
+        Raises:
+            ValueError: see `digits`.
+        """
+        return digits_text(strip_zeros(self.digits(tokens)[::-1]))
 
     @abstractmethod
     def problem(self, operands: Operands, i: int) -> str:
@@ -187,3 +216,10 @@ class Task(ABC):
             ValueError: see `check_coupling`.
         """
         return compile_coupling(coupling, self.segments, self.complete)
+
+    def _check_operands(self, operands: Operands) -> None:
+        if operands.arity != self.arity or len(operands) == 0:
+            raise ValueError(
+                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
+                f"{operands.arity}"
+            )

@@ -340,9 +340,7 @@ class Calculator(Task):
 
     def _sign_of(self, answer_tokens: npt.ArrayLike) -> str:
         words = self.vocabulary
-        tokens = np.asarray(answer_tokens).astype(np.int64)
-        ends = np.flatnonzero(tokens == words.eos)
-        tokens = tokens[: ends[0]] if ends.size else tokens
+        tokens = self.before_end(answer_tokens)
         equals = np.flatnonzero(tokens == words.equals)
         if equals.size:
             return "/" if (tokens[equals[-1] :] == words.id(ROW)).any() else "*"

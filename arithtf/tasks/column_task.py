@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.tasks.base import Split, Task
-from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text
 from arithtf.tasks.column_cover import rule_cover
 from arithtf.tasks.column_rule import Rule, core_task, tables
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.draws import draw_arguments
-from arithtf.tasks.vocabulary import DIGITS, Vocabulary
+from arithtf.tasks.vocabulary import Vocabulary
 
 ALONE = ("uniform", "ripple", "repdigit", "zeros", "alternating")
 """Kinds of problems with one number, see `ColumnTask.batch`."""
@@ -226,57 +226,10 @@ class ColumnTask(Task):
         Raises:
             ValueError: there are none.
         """
-        tokens = np.asarray(answer_tokens).astype(np.int64)
-        ends = np.flatnonzero(tokens == self.vocabulary.eos)
-        tokens = tokens[: ends[0]] if ends.size else tokens
+        tokens = self.before_end(answer_tokens)
         if tokens.size == 0:
             raise ValueError("the answer is empty")
         return tokens
-
-    def digits(self, tokens: npt.NDArray[np.int64]) -> Bytes:
-        """Tokens as digits.
-
-        Raises:
-            ValueError: a token that is not a digit, or a base that cannot be written as text.
-        """
-        base = self.rule().base
-        if base > len(DIGITS):
-            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {base}")
-        wrong = np.flatnonzero((tokens < 0) | (tokens >= base))
-        if wrong.size:
-            token = self.vocabulary.token_text(int(tokens[wrong[0]]))
-            raise ValueError(f"the answer has {token!r} where a digit was expected")
-        return tokens.astype(np.uint8)
-
-    def number(self, tokens: npt.NDArray[np.int64]) -> str:
-        """Digits, least significant first, as an ordinary number without leading zeros.
-
-        Raises:
-            ValueError: see `digits`.
-        """
-        return digits_text(strip_zeros(self.digits(tokens)[::-1]))
-
-    def _check_operands(self, operands: Operands) -> None:
-        if operands.arity != self.arity or len(operands) == 0:
-            raise ValueError(
-                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
-                f"{operands.arity}"
-            )
-
-
-def operand_pair(line: str, sign: str, base: int, example: str) -> tuple[Bytes, ...]:
-    """The digits of two operands around a sign.
-
-    Raises:
-        ValueError: not one such sign, or what is wrong with an operand.
-    """
-    parts = line.split(sign)
-    if len(parts) != 2:
-        raise ValueError(
-            f"expected one {sign!r} between two operands, like {example}; got {len(parts) - 1}"
-        )
-    names = ("the first operand", "the second operand")
-    return tuple(text_digits(p, base, name=n) for p, n in zip(parts, names, strict=True))
 
 
 @lru_cache(maxsize=64)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy.typing as npt
 
 from arithtf.tasks.addition import KINDS
-from arithtf.tasks.batch import Bytes, text_digits
+from arithtf.tasks.batch import Bytes, operand_pair, text_digits
 from arithtf.tasks.column_rule import Pass, Rule
-from arithtf.tasks.column_task import ColumnTask, operand_pair
+from arithtf.tasks.column_task import ColumnTask
 from arithtf.tasks.vocabulary import Vocabulary
 
 

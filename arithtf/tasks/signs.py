@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.addition import KINDS
-from arithtf.tasks.batch import Bytes
+from arithtf.tasks.batch import Bytes, operand_pair
 from arithtf.tasks.column_rule import Pass, Rule
-from arithtf.tasks.column_task import ColumnTask, operand_pair
+from arithtf.tasks.column_task import ColumnTask
 from arithtf.tasks.vocabulary import Vocabulary
 
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.tasks.base import Split, Task
-from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, strip_zeros, text_digits
+from arithtf.tasks.batch import Batch, Bytes, Operands, digits_text, operand_pair
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
 from arithtf.tasks.draws import draw_arguments
-from arithtf.tasks.vocabulary import DIGITS, Vocabulary
+from arithtf.tasks.vocabulary import Vocabulary
 from arithtf.tasks.work import Work
 from arithtf.tasks.worksheet_cover import check_shown
 
@@ -221,14 +221,7 @@ class WorksheetTask(Task):
         Raises:
             ValueError: what is wrong with the line.
         """
-        parts = line.split(self.sign)
-        if len(parts) != 2:
-            raise ValueError(
-                f"expected one {self.sign!r} between two operands, like {self.example}; "
-                f"got {len(parts) - 1}"
-            )
-        names = ("the first operand", "the second operand")
-        return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+        return operand_pair(line, self.sign, self.base, self.example)
 
     def final(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
         """How many of the answer's tokens are work that leads to the answer proper."""
@@ -276,32 +269,10 @@ class WorksheetTask(Task):
         return self.number(digits).rjust(len(digits), "0")
 
     def rows(self, answer_tokens: npt.ArrayLike) -> list[npt.NDArray[np.int64]]:
-        """Tokens as generated, up to EOS, cut at the marks of rows and at "=".
-
-        Raises:
-            ValueError: a base whose numbers cannot be written.
-        """
-        if self.base > len(DIGITS):
-            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {self.base}")
-        tokens = np.asarray(answer_tokens).astype(np.int64)
-        ends = np.flatnonzero(tokens == self.vocabulary.eos)
-        tokens = tokens[: ends[0]] if ends.size else tokens
+        """Tokens as generated, up to EOS, cut at the marks of rows and at "="."""
+        tokens = self.before_end(answer_tokens)
         marks = (tokens == self.vocabulary.equals) | (tokens == self.vocabulary.id(ROW))
         return np.split(tokens, np.flatnonzero(marks))
-
-    def number(self, digits: npt.NDArray[np.int64]) -> str:
-        """Digits, least significant first, as an ordinary number without leading zeros.
-
-        Raises:
-            ValueError: none, or a token that is not a digit.
-        """
-        if digits.size == 0:
-            raise ValueError("the answer has no digits")
-        wrong = np.flatnonzero((digits < 0) | (digits >= self.base))
-        if wrong.size:
-            token = self.vocabulary.token_text(int(digits[wrong[0]]))
-            raise ValueError(f"the answer has {token!r} where a digit was expected")
-        return digits_text(strip_zeros(digits[::-1].astype(np.uint8)))
 
     def problem(self, operands: Operands, i: int) -> str:
         """Problem i with its true answer, like "12*34=408".
@@ -326,13 +297,6 @@ class WorksheetTask(Task):
     @property
     def _core(self) -> _core.Worksheet:
         return _core_sheet(self.sheet, self.base)
-
-    def _check_operands(self, operands: Operands) -> None:
-        if operands.arity != self.arity or len(operands) == 0:
-            raise ValueError(
-                f"expected at least one problem of {self.arity} operands, got {len(operands)} of "
-                f"{operands.arity}"
-            )
 
 
 @lru_cache(maxsize=64)
