@@ -49,7 +49,7 @@ def known_up_to(value, generator, share):
     return Bounded(value, error, error.norm(dim=-1, keepdim=True) * (1 + 1e-12), zero), rounded
 
 
-def inside(computed, result, value):
+def assert_inside(computed, result, value):
     """The computed vector is within the entries' bounds and the norm's."""
     difference = (torch.as_tensor(computed).double() - value).abs()
     assert (difference <= result.error).all()
@@ -67,7 +67,7 @@ def test_linear_bounds_any_order_of_summation(how, share):
         terms = (weight.numpy() * rounded.float().numpy()).astype(F32)
         computed = np.array([sum_in_some_order(row, rng, how) if n >= 16 else row.sum(dtype=F32)
                              for row in terms])  # fmt: skip
-        inside(computed, result, x.value @ weight.double().T)
+        assert_inside(computed, result, x.value @ weight.double().T)
 
 
 def test_linear_bound_is_reached_within_two_orders_of_magnitude():
@@ -91,17 +91,17 @@ def test_norm_bounds_float32(share):
         x, rounded = known_up_to(value, generator, share)
         result = rms_norm(x, gain.double())
         exact = value / (value.square().mean(-1, keepdim=True) + 1e-6).sqrt() * gain.double()
-        inside(F.rms_norm(rounded.float(), (n,), gain, 1e-6), result, exact)
+        assert_inside(F.rms_norm(rounded.float(), (n,), gain, 1e-6), result, exact)
         r = rounded.float()
-        inside(r / (r * r).mean(-1, keepdim=True).add(1e-6).sqrt() * gain, result, exact)
+        assert_inside(r / (r * r).mean(-1, keepdim=True).add(1e-6).sqrt() * gain, result, exact)
 
 
 def test_addition_and_relu_bound_float32():
     generator = torch.manual_seed(2)
     x, rx = known_up_to(torch.randn(1000, 4, generator=generator).double(), generator, 1e-3)
     y, ry = known_up_to(torch.randn(1000, 4, generator=generator).double(), generator, 1e-3)
-    inside(rx.float() + ry.float(), add(x, y), x.value + y.value)
-    inside(F.relu(rx.float()), relu(x), F.relu(x.value))
+    assert_inside(rx.float() + ry.float(), add(x, y), x.value + y.value)
+    assert_inside(F.relu(rx.float()), relu(x), F.relu(x.value))
 
 
 def softmax_float32(scores, how):
