@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from arithtf.evaluate import evaluate
 from arithtf.recipes import get_recipe
-from arithtf.recipes.ablation import ablations
+from arithtf.recipes.ablation import ablations, columns
 from arithtf.train import train
 from bench.registry import Row, benchmark
 
@@ -19,6 +19,10 @@ SEEDS = 8
 COUNT = 200
 FACTORS = (1, 2, 5, 10)
 """Lengths that are measured, as multiples of the longest that was trained."""
+MOST_COLUMNS = 2500
+"""Longest problems measured: without windows their cost is quadratic in it."""
+MANY_COLUMNS = 500
+"""Of longer problems than this, a quarter as many are measured."""
 
 
 def measure(case: tuple[str, str, int]) -> tuple[dict[int, float], float]:
@@ -32,13 +36,21 @@ def measure(case: tuple[str, str, int]) -> tuple[dict[int, float], float]:
     begin = time.perf_counter()
     model = train(recipe, device="cpu")
     seconds = time.perf_counter() - begin
-    rows = evaluate(model, recipe, lengths=lengths_of(name), count=COUNT)
+    rows = evaluate(model, recipe, lengths=lengths_of(name), count=count_of(name))
     return {row["length"]: row["exact"] / row["count"] for row in rows}, seconds
 
 
 def lengths_of(name: str) -> list[int]:
     """The lengths at which a recipe is measured."""
-    return sorted({max(1, int(factor * get_recipe(name).lengths[1])) for factor in FACTORS})
+    recipe = get_recipe(name)
+    found = sorted({max(1, int(factor * recipe.lengths[1])) for factor in FACTORS})
+    return [n for n in found if n == found[0] or columns(recipe, n) <= MOST_COLUMNS]
+
+
+def count_of(name: str) -> int:
+    """Problems of each length on which a recipe is measured."""
+    longest = columns(get_recipe(name), lengths_of(name)[-1])
+    return COUNT if longest <= MANY_COLUMNS else COUNT // 4
 
 
 def study(name: str, seeds: int = SEEDS) -> Iterator[Row]:
@@ -62,7 +74,7 @@ def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], floa
     shares, seconds = zip(*seeds, strict=True)
     row: Row = {
         "recipe": name, "without": without, "grade": "sampled", "seeds": len(shares),
-        "count": COUNT, "trained_to": get_recipe(name).lengths[1],
+        "count": count_of(name), "trained_to": get_recipe(name).lengths[1],
     }  # fmt: skip
     for length in shares[0]:
         values = [share[length] for share in shares]

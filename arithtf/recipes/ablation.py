@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from arithtf.encodings import Encoding
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Addition, Coupling, couplings
@@ -25,7 +23,7 @@ def without_window(recipe: Recipe) -> Recipe | None:
     if not any(encoding.windows):
         return None
     every = (None,) * len(encoding.windows)
-    return _encoded(recipe, _biased(replace(encoding, windows=every), WIDE))
+    return _encoded(_of_columns(recipe), _biased(replace(encoding, windows=every), WIDE))
 
 
 def without_coupling(recipe: Recipe) -> Recipe | None:
@@ -34,12 +32,11 @@ def without_coupling(recipe: Recipe) -> Recipe | None:
     The window and the bias reach over the longest problem of the training, so that nothing is
     hidden there: what is missing is that digits of one column have one id.
     """
-    shapes = np.array(recipe.task.shapes(recipe.lengths[1]), np.int64)
-    longest = int(recipe.task.columns(shapes).max())
+    longest = columns(recipe, recipe.lengths[1])
     encoding = replace(recipe.model.encoding, windows=((longest, longest),), head_levels=None)
     encoding = _biased(encoding, longest)
     model = replace(recipe.model, levels=1, encoding=encoding)
-    return replace(recipe, coupling=couplings.index(recipe.task), model=model)
+    return replace(_of_columns(recipe), coupling=couplings.index(recipe.task), model=model)
 
 
 def without_levels(recipe: Recipe) -> Recipe | None:
@@ -49,7 +46,8 @@ def without_levels(recipe: Recipe) -> Recipe | None:
         return None
     encoding = replace(encoding, windows=encoding.windows[:1], head_levels=None)
     model = replace(recipe.model, levels=1, encoding=encoding)
-    return replace(recipe, coupling=Coupling("first level", levels[:1]), model=model)
+    first = Coupling("first level", levels[:1])
+    return replace(_of_columns(recipe), coupling=first, model=model)
 
 
 def without_sink(recipe: Recipe) -> Recipe | None:
@@ -66,7 +64,7 @@ def without_scratchpad(recipe: Recipe) -> Recipe | None:
     )
     if not any(recipe.task.final(tokens) for tokens in recipe.task.answer(operands)):
         return None
-    return replace(recipe, task=Unworked(recipe.task))
+    return replace(_of_columns(recipe), task=Unworked(recipe.task))
 
 
 def without_natural_format(recipe: Recipe) -> Recipe | None:
@@ -75,6 +73,31 @@ def without_natural_format(recipe: Recipe) -> Recipe | None:
     if not isinstance(task, Addition) or task.format != "natural":
         return None
     return replace(recipe, task=replace(task, format="padded"))
+
+
+def without_distinct_contexts(recipe: Recipe) -> Recipe | None:
+    """Trained on problems, all columns of them, instead of each local context equally often."""
+    return _of_columns(recipe) if recipe.local else None
+
+
+def _of_columns(recipe: Recipe) -> Recipe:
+    """Trained on problems, about as many columns a step as it was on local contexts.
+
+    What is taken away leaves contexts that are long, or that have several right answers.
+    """
+    if not recipe.local:
+        return recipe
+    return replace(
+        recipe, local=0, batch=max(1, recipe.local // columns(recipe, recipe.lengths[1]))
+    )
+
+
+def columns(recipe: Recipe, length: int) -> int:
+    """Columns of batches whose longest operands have this length."""
+    batch = recipe.task.batch(
+        recipe.coupling, seed=0, split="all", step=0, lengths=(length, length), size=1, threads=1
+    )
+    return batch.tokens.shape[1]
 
 
 def _biased(encoding: Encoding, reach: int) -> Encoding:
@@ -95,6 +118,7 @@ ABLATIONS: dict[str, Callable[[Recipe], Recipe | None]] = {
     "sink": without_sink,
     "scratchpad": without_scratchpad,
     "natural format": without_natural_format,
+    "distinct contexts": without_distinct_contexts,
 }
 """What is taken away -> the recipe without it."""
 

@@ -14,6 +14,8 @@ THINGS = {
     "parity": {"window", "coupling", "scratchpad"},
     "subtraction": {"window", "coupling", "levels", "scratchpad"},
     "times-digit": {"window", "coupling", "levels"},
+    "running-sum": {"window", "coupling", "levels", "scratchpad", "distinct contexts"},
+    "multiplication": {"window", "coupling", "levels", "scratchpad", "distinct contexts"},
 }
 
 
@@ -25,11 +27,20 @@ def test_a_recipe_loses_what_it_has(name):
     assert found["nothing"] == recipe
     for ablated in found.values():
         # The rest of the training stays: otherwise it would not be known what made the difference.
-        for part in ("lengths", "batch", "steps", "learning_rate", "seed"):
+        for part in ("lengths", "steps", "learning_rate", "seed"):
             assert getattr(ablated, part) == getattr(recipe, part)
         for part in ("width", "heads", "hidden", "blocks"):
             assert getattr(ablated.model, part) == getattr(recipe.model, part)
-        assert train(replace(ablated, steps=1, batch=4)).num_parameters() > 0
+        if recipe.local and ablated != recipe:
+            # Problems instead of local contexts: about as many columns a step.
+            assert ablated.local == 0
+            columns = ablated.task.batch(
+                ablated.coupling, seed=0, split="train", step=1, lengths=recipe.lengths, size=1
+            ).tokens.shape[1]
+            assert columns * ablated.batch <= recipe.local < columns * (ablated.batch + 1)
+        else:
+            assert ablated.batch == recipe.batch
+        assert train(replace(ablated, steps=1, batch=4, pool=1)).num_parameters() > 0
 
 
 def test_what_is_taken_away_is_gone():
