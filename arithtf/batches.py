@@ -83,6 +83,7 @@ class LocalContexts:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.seed, self.size, self.device = recipe.seed, recipe.local, device
+        self._kept: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
         collector = collected(recipe)
         if collector.conflicts():
             raise ValueError(
@@ -107,19 +108,25 @@ class LocalContexts:
 
     def step(self, step: int) -> Inputs:
         """What step 1, 2, ... learns from, by the seed and the step."""
-        places = np.arange((step - 1) * self.size, step * self.size)
-        turns, at = np.divmod(places, len(self))
-        chosen = np.concatenate(
-            [self._order(turn)[at[turns == turn]] for turn in np.unique(turns).tolist()]
-        )
-        rows = torch.from_numpy(chosen).to(self.device)
+        first, last = (step - 1) * self.size, step * self.size
+        parts = []
+        while first < last:
+            turn, at = divmod(first, len(self))
+            parts.append(self._order(turn)[at : at + last - first])
+            first += len(parts[-1])
+        rows = torch.cat(parts)
         tokens, query_ids, key_ids, targets, start = self.all
         return Inputs(tokens[rows], query_ids, key_ids[rows], targets[rows], start)
 
-    def _order(self, turn: int) -> npt.NDArray[np.int64]:
+    def _order(self, turn: int) -> Tensor:
         """The order of one turn; by Philox, like the data: the same on every machine."""
-        key = np.array([self.seed, turn], np.uint64)
-        return np.random.Generator(np.random.Philox(key=key)).permutation(len(self))
+        kept, order = self._kept
+        if kept != turn:
+            key = np.array([self.seed, turn], np.uint64)
+            drawn = np.random.Generator(np.random.Philox(key=key)).permutation(len(self))
+            order = torch.from_numpy(drawn).to(self.device)
+            self._kept = (turn, order)
+        return order
 
 
 def collected(recipe: Recipe) -> _core.ContextCollector:
