@@ -98,12 +98,12 @@ def train(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch_threads(recipe.threads):
         if out is None:
-            return _Loop(recipe, None, device).run(progress)
+            return Loop(recipe, None, device).run(progress)
         run = Path(out)
         run.mkdir(parents=True, exist_ok=True)
         with lock(run):
             _prepare(run, recipe, resume)
-            return _Loop(recipe, run, device).run(progress)
+            return Loop(recipe, run, device).run(progress)
 
 
 def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
@@ -147,7 +147,7 @@ def batches(
             yield ready
 
 
-class _Loop:
+class Loop:
     """The state of one training run and the steps that change it."""
 
     def __init__(self, recipe: Recipe, run: Path | None, device: torch.device) -> None:
@@ -177,7 +177,7 @@ class _Loop:
         for step, given in enumerate(batches(recipe, first, self.device), start=first):
             inputs, measured = given
             shown = self._logits(measured) if measured is not None else None
-            logits, loss, norm = self._step(step, inputs)
+            logits, loss, norm = self.step(step, inputs)
             healthy &= torch.isfinite(loss) & torch.isfinite(norm)
             last = step == recipe.steps
             log = last or step % recipe.log_every == 0
@@ -214,7 +214,7 @@ class _Loop:
         logits: Tensor = self.model(inputs.tokens, *ids, start=start, stop=stop)
         return logits
 
-    def _step(self, step: int, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, step: int, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """One optimiser step; returns logits, loss and gradient norm."""
         logits = self._forward(inputs)
         flat, targets = logits.flatten(0, 1), inputs.targets.flatten().long()

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from arithtf.recipes import get_recipe
-from arithtf.train import _Loop, batches
+from arithtf.train import Loop, batches
 from bench.registry import Row, benchmark
 
 WARM = 5
@@ -31,14 +31,14 @@ def step(recipes: Sequence[str] = ("addition", "multiplication")) -> Iterator[Ro
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in recipes:
         recipe = replace(get_recipe(name), steps=WARM + 2 * STEPS, log_every=10**6, pool=16)
-        loop = _Loop(recipe, None, device)
+        loop = Loop(recipe, None, device)
         given = [inputs for inputs, _ in batches(recipe, 1, device)]
         for i in range(WARM):
-            loop._step(i + 1, given[i])
+            loop.step(i + 1, given[i])
         _wait(device)
         begin = time.perf_counter()
         for i in range(WARM, WARM + STEPS):
-            loop._step(i + 1, given[i])
+            loop.step(i + 1, given[i])
         _wait(device)
         whole = (time.perf_counter() - begin) / STEPS
         activities = [torch.profiler.ProfilerActivity.CPU]
@@ -46,7 +46,7 @@ def step(recipes: Sequence[str] = ("addition", "multiplication")) -> Iterator[Ro
             activities.append(torch.profiler.ProfilerActivity.CUDA)
         with torch.profiler.profile(activities=activities) as profile:
             for i in range(WARM + STEPS, WARM + 2 * STEPS):
-                loop._step(i + 1, given[i])
+                loop.step(i + 1, given[i])
             _wait(device)
         attribute = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
         spent = {e.key: (getattr(e, attribute) / STEPS, e.count / STEPS) for e in
