@@ -38,6 +38,7 @@ rows() {
   for part in training classic windowed; do
     timeout 45 "$python" -m bench.attention --part "$part" --write || echo "$part: exit $?"
   done
+  timeout 60 "$python" -m bench step --write || echo "step: exit $?"
 }
 train() {
   timeout 100 "$python" -m arithtf train addition --out "$run" ${DRY:+--steps 2}
