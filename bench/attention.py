@@ -63,11 +63,6 @@ def limits(device: str) -> tuple[float, float]:
     return product, 2 * size / seconds(lambda: target.copy_(source)) / 1e9
 
 
-def gpu_name() -> str:
-    """The GPU, or "none"."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-
-
 def both_ways(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[], object]:
     """A call of function and of its backward."""
     grad = torch.randn_like(inputs[0])
@@ -156,7 +151,7 @@ def measure(parts: Iterable[str], device: str = "cuda") -> Iterator[Row]:
     """
     ensure_kernels()
     product, copy = limits(device)
-    yield {"who": "limits", "tflops": product, "gbps": copy, "gpu": gpu_name()}
+    yield {"who": "limits", "tflops": product, "gbps": copy}
     for part in parts:
         for shape in SHAPES[part] if device == "cuda" else DRY:
             for who, function, inputs in contenders(shape, part == "windowed", device):

@@ -5,8 +5,9 @@
 #
 #   bench/gpu.sh                      # build test bench train ladder
 #   bench/gpu.sh build test           # some parts
+#   bench/gpu.sh build boards         # fresh weights to certificates, eight seeds, eight minutes
 #
-# Results go to bench/results/gpu-*.txt and bench/results/attention.jsonl.
+# Results go to bench/results/: gpu-*.txt, and rows to attention.jsonl, step.jsonl and seeds.jsonl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -52,14 +53,22 @@ ladder() {
     [ -n "${DRY:-}" ]
 }
 
+boards() {
+  local name
+  [ -z "${DRY:-}" ] || return 0
+  for name in addition multiplication; do
+    timeout 240 "$python" -m bench seeds --recipe "$name" --seeds 8 --write
+  done
+}
+
 status=0
 for part in "${parts[@]}"; do
   case $part in
-    build | train | ladder) job=$part ;;
+    build | train | ladder | boards) job=$part ;;
     test) job=tests ;;
     bench) job=rows ;;
     *)
-      echo "expected parts out of: build test bench train ladder; got $part" >&2
+      echo "expected parts out of: build test bench train ladder boards; got $part" >&2
       exit 2
       ;;
   esac

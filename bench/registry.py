@@ -11,6 +11,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def facts() -> Row:
     import numpy
     import torch
 
-    return {
+    found: Row = {
         "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -85,6 +86,9 @@ def facts() -> Row:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
+    if torch.cuda.is_available():
+        found |= {"gpu": torch.cuda.get_device_name(), "triton": metadata.version("triton")}
+    return found
 
 
 def _git(*arguments: str) -> str:
