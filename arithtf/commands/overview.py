@@ -31,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
             warn(f"arithtf table: {run} is left out: {error}")
     rows = ordered(rows)
     notes = NOTES if arguments.verify else (*NOTES, UNCHECKED)
-    table(COLUMNS, [(*row.cells, row.published.text) for row in rows])
+    table(COLUMNS, [(*row.cells, row.published_text) for row in rows])
     for note in notes:
         say(note)
     if arguments.out is not None:

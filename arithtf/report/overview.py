@@ -24,13 +24,18 @@ class Overview(NamedTuple):
         run: the directory.
         task: and the recipe, where it has another name.
         cells: text for all of COLUMNS but the last.
-        published: the best published result for the task.
+        published: the best published results for the task.
     """
 
     run: Path
     task: str
     cells: tuple[str, ...]
-    published: Published
+    published: tuple[Published, ...]
+
+    @property
+    def published_text(self) -> str:
+        """The published results in one line."""
+        return "; ".join(published.text for published in self.published)
 
 
 def overview(run: Path, *, verify: bool = False) -> Overview:
@@ -127,7 +132,7 @@ def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:
     """
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in rows:
-        cells = [*row.cells, _linked(row.published)]
+        cells = [*row.cells, "; ".join(map(_linked, row.published))]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
 

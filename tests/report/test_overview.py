@@ -40,7 +40,7 @@ def test_a_certified_run(proved):
     assert largest == "300 x 300 digits, {0} of {0} stressed".format(
         sum(r["count"] for r in longest)
     )
-    assert "2405.20671" in row.published.text
+    assert "2405.20671" in row.published_text
     assert "verified" not in overview(proved).cells[4]
 
 
@@ -80,8 +80,17 @@ def test_markdown_has_a_cell_for_every_column(proved, short_run):
 
 def test_published_results_have_sources():
     known = {*TASKS, "running-sum", "division", "calculator"}
-    for task, published in PUBLISHED.items():
+    for task, results in PUBLISHED.items():
         assert task in known
-        assert re.fullmatch(r"\d{4}\.\d{5}", published.arxiv)
-        assert published.check in ("confirmed", "single source", "secondary")
-        assert published.arxiv in published.text
+        assert results
+        for published in results:
+            assert re.fullmatch(r"\d{4}\.\d{5}", published.arxiv)
+            assert published.check in ("confirmed", "single source", "secondary")
+            assert published.arxiv in published.text
+
+
+def test_every_published_result_of_a_task_is_linked(proved):
+    page = markdown([overview(proved)], [])
+    for published in PUBLISHED["addition"]:
+        assert f"[arXiv {published.arxiv}](https://arxiv.org/abs/{published.arxiv})" in page
+        assert published.what in page
