@@ -171,7 +171,9 @@ class Calculator(Task):
     ) -> Batch:
         """A batch by address: the same arguments give the same bytes, for any number of threads.
 
-        Of eight problems four are products and two are differences.
+        Of eight problems four are products and two are differences. In split "train" half of the
+        sums, products and divisions have large digits (`WorksheetTask.batch`); differences are
+        uniform in every split.
 
         Args:
             coupling: which ids the tokens get; levels begin at their lowest start.

@@ -32,7 +32,9 @@ class Division(WorksheetTask):
     each but the last followed by its borrow, which is 0 where nothing is subtracted; and the number
     of trials of this digit that have gone well.
 
-    Problems drawn "uniform" have a divisor of at most as many digits as the dividend.
+    Problems drawn "uniform" have a divisor of at most as many digits as the dividend. In half of
+    those drawn for training each digit is the largest of three uniform ones; test problems are
+    uniform (`WorksheetTask.batch`).
 
     Args:
         base: number base, 3..128.

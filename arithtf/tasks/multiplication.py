@@ -31,6 +31,9 @@ class Multiplication(WorksheetTask):
     12*34 is written ^12*34=#088004400#060103400=8040$: row 0 begins with 2*4 = 08, the sum 8 and no
     carry, and ends with the last sum 0.
 
+    In half of the problems drawn for training each digit is the largest of three uniform ones; test
+    problems are uniform (`WorksheetTask.batch`).
+
     Args:
         base: number base, 2..128.
 

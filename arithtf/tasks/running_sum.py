@@ -30,6 +30,9 @@ class RunningSum(WorksheetTask):
     7+8+9 is written ^7+8+9=#51100#41200$: 15 as the digit 5, its carry 1, the digit 1, its carry 0,
     the digit 0; then 24.
 
+    In half of the problems drawn for training each digit is the largest of three uniform ones; test
+    problems are uniform (`WorksheetTask.batch`).
+
     Args:
         base: number base, 2..128.
         terms: operands of the problems that are drawn. Given problems can have any number from 2.

@@ -31,6 +31,9 @@ _ID_STREAM = 1 << 32  # random starts of ids are drawn beside the problems
 class WorksheetTask(Task):
     """A task solved on a sheet of rows. How long each part is depends on operand lengths alone.
 
+    Problems drawn for training are not uniform: in half of them each digit is the largest of three,
+    in all operands. Problems of the splits "test" and "all" are uniform (see `batch`).
+
     A subclass is a frozen dataclass with a field `base`. It names the core's sheet and its
     segments, gives the coupling that its proof is for, and reads and writes what people do.
     """
@@ -122,8 +125,9 @@ class WorksheetTask(Task):
             lengths: (low, high), uniform lengths of each operand; of the longer one in structured
                 kinds.
             size: number of instances B.
-            kind: one of `kinds`. In half of the "uniform" problems each digit is the largest of
-                three, so that what many large digits need is not rare.
+            kind: one of `kinds`. "uniform" of split "train" is uniform in one half of the problems
+                only: in the other each digit is the largest of three, so that what many large
+                digits need is not rare in training. Problems to test are uniform.
             threads: 0 chooses by size.
 
         Returns:

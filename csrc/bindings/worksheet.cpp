@@ -18,14 +18,16 @@ Shape shape_of(const Sheet& sheet, int64_t arity) {
   shape.base = sheet.base();
   shape.arity = arity;
   shape.divisor = sheet.divides();
-  shape.skewed = true;
   return shape;
 }
 
 py::tuple operands(const Sheet& sheet, int64_t arity, std::uint64_t seed, const std::string& split,
                    std::uint64_t step, std::pair<int64_t, int64_t> lengths, int64_t size,
                    const std::string& kind, int64_t threads) {
-  const auto draw = make_draw(shape_of(sheet, arity), seed, split, step, lengths, kind, {});
+  Shape shape = shape_of(sheet, arity);
+  // Large digits are for learning from: a test's problems are uniform, as its kind says.
+  shape.skewed = split_named(split) == Split::train;
+  const auto draw = make_draw(shape, seed, split, step, lengths, kind, {});
   return drawn_operands(draw, size, threads);
 }
 

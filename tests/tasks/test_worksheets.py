@@ -198,6 +198,21 @@ def test_splits_share_no_problem(kind):
     assert not draws["train"] & draws["test"]
 
 
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+@pytest.mark.parametrize("kind", TASKS)
+def test_digits_are_uniform_but_large_in_half_of_training(kind, split):
+    """By the operands' last digits: a first one is never 0."""
+    drawn = kind().operands(seed=4, split=split, step=2, lengths=(4, 4), size=4000)
+    last = drawn.digits[drawn.offsets[1:] - 1]
+    counts = np.bincount(last, minlength=10)
+    digits = np.arange(10)
+    largest_of_three = ((digits + 1) ** 3 - digits**3) / 1000
+    shares = (0.1 + largest_of_three) / 2 if split == "train" else np.full(10, 0.1)
+    expected = shares * last.size
+    # The 99.9 % point of chi square with 9 degrees of freedom is 27.9.
+    assert ((counts - expected) ** 2 / expected).sum() < 27.9
+
+
 @pytest.mark.parametrize(("kind", "draw"), [(t, k) for t in TASKS for k in t.kinds])
 def test_kinds(kind, draw):
     task = kind()
