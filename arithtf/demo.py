@@ -173,5 +173,4 @@ def shown_value(row: Mapping[str, Any]) -> str:
 
 
 def _title(recipe: Recipe) -> str:
-    low, high = recipe.lengths
-    return f"{recipe.name}, trained on operands of {low} to {high} digits"
+    return f"{recipe.name}, trained on operands of {recipe.trained_on}"

@@ -47,12 +47,11 @@ def about(recipe: Recipe) -> str:
 
 
 def _described(recipe: Recipe) -> str:
-    low, high = recipe.lengths
     encoding = recipe.model.encoding
     return "\n".join(
         [
             f"recipe {recipe.name}: {about(recipe)}",
-            f"operands of {low} to {high} digits, {count(recipe.steps)} steps of {recipe.batch}",
+            f"operands of {recipe.trained_on}, {count(recipe.steps)} steps of {recipe.batch}",
             f"task {recipe.task.to_dict()}",
             f"mechanism {encoding.mechanism}, windows (back, ahead) "
             f"{', '.join(str(window or 'none') for window in encoding.windows)}, "
@@ -63,8 +62,11 @@ def _described(recipe: Recipe) -> str:
 
 def coupling_text(coupling: Coupling) -> str:
     """A coupling's table: per level and segment, the id as a formula of the token's place."""
+    places = [p for level in coupling.levels for side in (level.key, level.query)
+              for p in side.values()]  # fmt: skip
+    rows = ", w from one row to the next" if any(p.pitch or p.cell for p in places) else ""
     lines = [f"coupling {coupling.name}: ids by segment (i from the left, r from the right, "
-             "n in the instance, row of its segment)"]  # fmt: skip
+             f"n in the instance, row of its segment{rows})"]  # fmt: skip
     for level in coupling.levels:
         lines.append(f"  level {level.name!r}{_level_notes(level)}")
         for side, forms in (("is", level.key), ("to come", level.query)):
@@ -87,10 +89,11 @@ def _level_notes(level: Level) -> str:
 
 
 def place_text(place: Place) -> str:
-    """An affine form as a formula: "i", "1 + r", "2 i + row"."""
+    """An affine form as a formula: "i", "1 + r", "2 i + row", "i + row w"."""
     parts = [str(place.offset)] if place.offset else []
     for factor, letter in (
         (place.left, "i"), (place.right, "r"), (place.row, "row"), (place.index, "n"),
+        (place.pitch, "w"), (place.cell, "row w"),
     ):  # fmt: skip
         if factor:
             parts.append(letter if factor == 1 else f"{factor} {letter}")

@@ -35,7 +35,6 @@ def train(arguments: argparse.Namespace) -> int:
 
 def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transformer:
     """Train with progress, and say how it ended."""
-    low, high = recipe.lengths
     last: list[Metrics] = []
     with progress(f"train {recipe.name}", recipe.steps) as update:
 
@@ -46,7 +45,7 @@ def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transform
         model = train_recipe(recipe, out, resume=resume, progress=show)
     ended = f"exact match {percent(last[0].exact)} in its last batch" if last else "nothing to do"
     say(
-        f"trained {recipe.name} on operands of {low} to {high} digits: "
+        f"trained {recipe.name} on operands of {recipe.trained_on}: "
         f"{count(model.num_parameters())} parameters, {count(recipe.steps)} steps in "
         f"{seconds(read_json(out / 'timing.json')['seconds'])}, {ended}; run in {out}"
     )

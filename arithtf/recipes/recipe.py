@@ -89,6 +89,12 @@ class Recipe:
                 f"{self.coupling.name!r} has {len(self.coupling.levels)}"
             )
 
+    @property
+    def trained_on(self) -> str:
+        """Lengths of operands trained on, as text: "1 to 10 digits", "7 digits"."""
+        low, high = self.lengths
+        return f"{low} to {high} digits" if low < high else f"{high} digits"
+
     def rate(self, step: int) -> float:
         """Learning rate of step 1 .. steps."""
         if step <= self.warmup:

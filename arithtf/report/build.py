@@ -78,8 +78,7 @@ def build_page(run: str | os.PathLike[str]) -> str:
 def verdict(evidence: Evidence) -> dict[str, str]:
     """The headline: what may be claimed about this run, and why."""
     certificate, task = evidence.certificate, evidence.recipe.task.name
-    low, high = evidence.recipe.lengths
-    trained = f"Trained on operands of {low} to {high} digits only."
+    trained = f"Trained on operands of {evidence.recipe.trained_on} only."
     if evidence.failures:
         against = certificate is not None and certificate["verdict"] == "certified"
         return {
@@ -125,8 +124,7 @@ def _sentence(text: str) -> str:
 
 def tiles(evidence: Evidence, model: Transformer | None) -> list[dict[str, str]]:
     """The numbers of the header, each with its grade."""
-    low, high = evidence.recipe.lengths
-    found = [{"value": f"{low} to {high} digits", "what": "trained on", "grade": ""}]
+    found = [{"value": evidence.recipe.trained_on, "what": "trained on", "grade": ""}]
     if evidence.certified and evidence.certificate is not None:
         found.append({"value": "every length", "what": "exact", "grade": "certified"})
     farthest = max((p.length for p in evidence.points if p.grade == "stressed"), default=0)

@@ -50,13 +50,13 @@ def overview(run: Path, *, verify: bool = False) -> Overview:
     """
     model = load_model(run)[0] if (run / "model.safetensors").exists() else None
     evidence = read_evidence(run, model, verify=verify)
-    recipe, low, high = evidence.recipe, *evidence.recipe.lengths
+    recipe = evidence.recipe
     task = recipe.task.name
     name = task if recipe.name == task else f"{task} ({recipe.name})"
     seconds = evidence.timing.get("seconds")
     cells = (
         name,
-        f"{low} to {high} digits" if low < high else f"{low} digits",
+        recipe.trained_on,
         f"{model.num_parameters():,}" if model is not None else "no weights yet",
         f"{seconds:.0f} s" if seconds is not None else "-",
         certificate_text(evidence),

@@ -215,7 +215,8 @@ def operand_pair(line: str, sign: str, base: int, example: str) -> tuple[Bytes, 
     parts = line.split(sign)
     if len(parts) != 2:
         raise ValueError(
-            f"expected one {sign!r} between two operands, like {example}; got {len(parts) - 1}"
+            f"expected one {sign!r} between two operands, like {example}; got "
+            f"{len(parts) - 1 or 'none'}"
         )
     names = ("the first operand", "the second operand")
     return tuple(text_digits(p, base, name=n) for p, n in zip(parts, names, strict=True))

@@ -22,7 +22,7 @@ from arithtf.certify.bounded import (
     relu,
     rms_norm,
 )
-from arithtf.certify.rounding import _Scores, _softmax, context_bounds
+from arithtf.certify.rounding import _products, _Scores, _softmax, context_bounds
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig, Transformer, context_logits, local_inputs
 from arithtf.tasks import Addition, Coupling, couplings
@@ -104,6 +104,31 @@ def test_addition_and_relu_bound_float32():
     assert_inside(F.relu(rx.float()), relu(x), F.relu(x.value))
 
 
+def test_addition_of_exact_numbers_rounds():
+    """Without errors in what is added only the addition's own rounding is left."""
+    generator = torch.manual_seed(8)
+    x, y = (torch.randn(1000, 4, generator=generator) for _ in range(2))
+    assert_inside(x + y, add(known(x.double()), known(y.double())), x.double() + y.double())
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3])
+def test_products_bound_float32(share):
+    """Queries times keys, both with errors of their own, or both exact."""
+    generator = torch.manual_seed(10)
+    shapes = (2, 50, 64), (2, 64, 40)
+    sides = []
+    for shape in shapes:
+        x = torch.randn(shape, generator=generator)
+        bounds, rounded = known_up_to(x.double(), generator, share)
+        error = bounds.error if share else torch.zeros_like(bounds.error)
+        sides.append((_Scores(bounds.value, error), rounded.float() if share else x))
+    (x, query), (y, key) = sides
+    result = _products(x, y)
+    for computed in (query @ key, (query[..., None] * key[:, None]).sum(2)):
+        assert ((computed.double() - x.value @ y.value).abs() <= result.error).all()
+    assert result.error.max() < (0.5 if share else 1e-3)
+
+
 def softmax_float32(scores, how):
     """Softmax [N, W] in float32 by different algorithms."""
     if how == "plain":
@@ -138,6 +163,17 @@ def test_softmax_bounds_every_algorithm(how, size):
     exact = value.softmax(-1)
     assert torch.allclose(result.value, exact, rtol=1e-12, atol=0)
     assert ((softmax_float32(rounded, how).double() - exact).abs() <= result.error).all()
+
+
+@pytest.mark.parametrize("how", ["plain", "exp2", "online"])
+@pytest.mark.parametrize("common", [0.0, 3000.0])
+def test_softmax_of_exact_scores(how, common):
+    """Only softmax's own rounding is left; a common part of scores rounds with them."""
+    scores = torch.randn(400, 7, generator=torch.manual_seed(9)) * 5 + common
+    exact = scores.double().softmax(-1)
+    none = torch.zeros_like(exact)
+    result = _softmax(_Scores(scores.double(), none), none == 0)
+    assert ((softmax_float32(scores, how).double() - exact).abs() <= result.error).all()
 
 
 def test_functions_are_as_accurate_as_the_bounds_assume():

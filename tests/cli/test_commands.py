@@ -228,6 +228,15 @@ def test_data_shows_the_coupling(arithtf):
         assert {line.split()[0] for line in lines} >= {"token", "target"}
 
 
+def test_data_shows_how_cells_of_a_sheet_are_numbered(arithtf):
+    ended = arithtf("data", "multiplication", "--show", 1)
+    assert ended.code == 0
+    table = ended.out.split("\n\n")[0]
+    assert "w from one row to the next" in table
+    assert "sum: -1 + i + w + row w" in table
+    assert "operands of 7 digits" in table
+
+
 def test_data_lists_recipes(arithtf):
     ended = arithtf("data")
     assert ended.code == 0
