@@ -23,6 +23,7 @@ from arithtf.certify.bounded import (
     rms_norm,
 )
 from arithtf.certify.rounding import _products, _Scores, _softmax, context_bounds
+from arithtf.certify.sensitivity import Tail
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig, Transformer, context_logits, local_inputs
 from arithtf.tasks import Addition, Coupling, couplings
@@ -321,6 +322,36 @@ def test_short_products_exceed_the_bound(tiny, name):
     hook.remove()
     sound = check_contexts(model, tiny.contexts, tiny.task.vocabulary, ("reference",))
     assert checked.deviation > 1 >= sound.deviation > 0
+
+
+@pytest.mark.parametrize("worse", ["lower", "upper"])
+def test_bounds_of_margins_are_nearly_reached_by_errors_in_the_stream(worse):
+    """The worst stream within its bounds, by the gradient of the margin, in float64."""
+    single, _, _ = build("none")
+    model = copy.deepcopy(single).double()
+    mlp = model.blocks[1]
+    generator = torch.manual_seed(11)
+    value = torch.randn(300, model.config.width, generator=generator).double()
+    target = torch.randint(0, model.config.vocabulary, (300,), generator=generator)
+    error = value.abs() * 1e-4  # far more than float32's own, too little for most ReLUs
+    norm = error.norm(dim=-1, keepdim=True) * (1 + 1e-12)
+    stream = Bounded(value, error, norm, torch.zeros_like(error))
+    _, margin, lower, upper = Tail(single, [single.blocks[1]]).margins(stream, target)
+
+    def margin_of(x):
+        x = x + mlp(x)
+        logits = model.unembedding(model.norm(x))
+        others = logits.scatter(1, target[:, None], -math.inf)
+        return logits.gather(1, target[:, None])[:, 0] - others.amax(1)
+
+    x = value.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(margin_of(x).sum(), x)
+    side = -1 if worse == "lower" else 1
+    with torch.no_grad():
+        reached = margin_of(value + side * slope.sign() * error)
+    assert ((lower <= reached) & (reached <= upper)).all()
+    bound = margin - lower if worse == "lower" else upper - margin
+    assert ((reached - margin).abs() > 0.5 * bound).double().mean() > 0.9
 
 
 def test_sensitivities_give_smaller_bounds_than_forward_errors(tiny):
