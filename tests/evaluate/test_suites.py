@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arithtf.encodings import Encoding
-from arithtf.evaluate import Solver, evaluate, record, stress, wilson
+from arithtf.evaluate import Solver, evaluate, record, stress, verify, wilson
 from arithtf.evaluate.problems import (
     Part,
     carry_problems,
@@ -159,6 +159,20 @@ def test_sampled_rows(trained, models):
         assert {k: v for k, v in one.items() if k != "seconds"} == {
             k: v for k, v in other.items() if k != "seconds"
         }
+
+
+def test_samples_are_problems_that_training_never_draws(trained, monkeypatch):
+    words, seen = TASK.vocabulary, []
+
+    def watched(model, batch):
+        seen.extend(words.text(row).replace("_", "").strip("^$") for row in batch.tokens)
+        return verify(model, batch)
+
+    monkeypatch.setattr("arithtf.evaluate.sample.verify", watched)
+    evaluate(*trained, lengths=(3, 12), count=40)
+    sums = [line.partition("=")[0].split("+") for line in seen]
+    assert len(sums) == 80
+    assert TASK.in_test_split(Operands.from_text(sums)).all()
 
 
 def test_large_samples_come_in_pieces(trained, monkeypatch):

@@ -12,7 +12,7 @@ from arithtf.evaluate import record, stress
 from arithtf.report import build_page
 from arithtf.report.overview import COLUMNS, markdown, ordered, overview
 from arithtf.report.published import PUBLISHED
-from arithtf.runs import load_model, read_json
+from arithtf.runs import load_model, read_json, weights_hash
 from arithtf.tasks import TASKS
 
 
@@ -48,6 +48,21 @@ def test_failures_are_not_left_out(evaluated_run):
     *_, proof, largest = overview(evaluated_run).cells
     assert re.match(r"wrong in [\d,]+ of [\d,]+ contexts", proof)
     assert "58 problems wrong" in largest
+
+
+def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(short_run, run)
+    row = {
+        "suite": "ladder", "kind": "nines", "grade": "stressed", "length": 50, "left": None,
+        "right": None, "chain": None, "place": None, "tokens": 100,
+        "weights": weights_hash(load_model(run)[0]),
+    }  # fmt: skip
+    for kind in ("nines", "random"):
+        for operands, count in ((1000, 2), (100, 9)):
+            rows = [{**row, "kind": kind, "operands": operands, "count": count, "exact": count}]
+            record(run, rows)
+    assert overview(run).cells[5] == "1,000 numbers of 50 digits, 4 of 4 stressed"
 
 
 def test_a_run_without_anything(short_run):

@@ -74,6 +74,19 @@ def test_batches_are_pure_and_disjoint():
         assert set(drawn.digits[drawn.offsets[:-1:3]].tolist()) == {0, 1, 2, 3}
 
 
+def test_each_problem_is_in_the_split_that_its_own_task_says():
+    task = Calculator()
+    lines = [f"{a}{sign}{7 * a + 1}" for a in range(1, 40) for sign in "+-*/"]
+    found = task.in_test_split(operands_of(task, lines))
+    alone = [
+        bool(part.in_test_split(Operands.from_digits([part.parse(line)]))[0])
+        for line in lines
+        for part in [next(task.parts[sign] for sign in "+-*/" if sign in line)]
+    ]
+    assert found.tolist() == alone
+    assert 0 < sum(alone) < len(alone)
+
+
 @pytest.mark.parametrize("base", [4, 10])
 def test_contexts_are_derived_by_hand_too(base):
     task = Calculator(base)
