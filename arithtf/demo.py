@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     model, _ = load_model(out)  # what is examined is what the directory holds
     say("\ncertify: every local context that can occur at any length")
     certificate = certify(out)
-    certificate.save(out / "certificate.json")
     say(certificate_text(certificate))
+    certificate.save(out / "certificate.json")
     say(f"\nevaluate: random problems of {', '.join(count(n) for n in LENGTHS)} digits")
     sampled = evaluate(model, recipe, lengths=LENGTHS, count=COUNT)
     record(out, sampled)

@@ -66,6 +66,21 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     if path.is_symlink():
         path = Path(os.path.realpath(path))
+    with _named(path):
+        _write(path, write)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put a file's name into errors that have none, such as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     if path.exists() and not path.is_file():
         with open(path, "wb") as device:
             write(device)
@@ -131,7 +146,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Append one line of JSON in a single write, in place of a line that a kill cut off."""
-    with open(path, "a+b") as file:
+    with _named(path), open(path, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # no other process is in the middle of a line
         if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             file.seek(0)

@@ -31,6 +31,20 @@ def test_a_damaged_line_is_named(tmp_path, line):
         read_lines(path)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_told_with_the_file_that_does_not_fit(tmp_path):
+    for act in (lambda p: append_line(p, {"a": 1}), lambda p: write_atomic(p, write_a_line)):
+        (tmp_path / "rows.jsonl").unlink(missing_ok=True)
+        os.symlink("/dev/full", tmp_path / "rows.jsonl")
+        with pytest.raises(OSError, match="No space left") as raised:
+            act(tmp_path / "rows.jsonl")
+        assert raised.value.filename in (str(tmp_path / "rows.jsonl"), "/dev/full")
+
+
+def write_a_line(file):
+    file.write(b"a line\n")
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_damaged_json_is_named(tmp_path, text):
     path = tmp_path / "config.json"

@@ -195,8 +195,8 @@ def certify(arguments: argparse.Namespace) -> int:
     """Certify a run and write the certificate; exit code 0 only if certified."""
     out = arguments.out or arguments.run_directory / "certificate.json"
     certificate = certify_model(arguments.run_directory)
+    say(certificate_text(certificate))  # first: a full disk must not take the verdict along
     certificate.save(out)
-    say(certificate_text(certificate))
     say(f"certificate: {out}")
     return 0 if certificate.certified else 1
 

@@ -213,6 +213,13 @@ def test_report_without_evaluations(arithtf, raw_run, tmp_path):
     assert "arithtf stress" in page
 
 
+def test_a_verdict_is_said_even_if_the_disk_is_full(arithtf, raw_run):
+    ended = arithtf("certify", raw_run, "--out", "/dev/full")
+    assert ended.code == 1
+    assert "not certified" in ended.out
+    assert ended.err == "arithtf certify: No space left on device: /dev/full\n"
+
+
 def test_data_shows_the_coupling(arithtf):
     ended = arithtf("data", "addition", "--show", 2)
     assert ended.code == 0

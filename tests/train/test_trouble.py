@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_the_old_files(tiny, tmp_path, monkeypatch, contents,
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         full_disk(patch, name, after)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=f"No space left.*{name}"):
             train(tiny, run, device="cpu")
     assert {path.name for path in run.iterdir()} <= {*FILES, ".lock"}
     assert (run / name).exists() == (after > 1)
