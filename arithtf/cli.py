@@ -179,6 +179,10 @@ def _add_train(commands: Commands) -> None:
     command.add_argument("--seed", type=_whole(0), metavar="N", help="of weights and data")
     command.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    command.add_argument(
+        "--anyway", action="store_true",
+        help="train even if two problems show the same local context and need different tokens",
+    )  # fmt: skip
 
 
 def _add_evaluate(commands: Commands) -> None:

@@ -26,7 +26,13 @@ from arithtf.certify.contexts import (
     render_context,
     tour,
 )
-from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
+from arithtf.certify.provable import (
+    CannotCertify,
+    Clash,
+    TaskContexts,
+    check_task,
+    require_provable,
+)
 from arithtf.certify.verify import Verification, verify_certificate
 
 __all__ = [
@@ -34,6 +40,7 @@ __all__ = [
     "Certificate",
     "CertificateError",
     "Checked",
+    "Clash",
     "Conflict",
     "ContextSet",
     "Shown",

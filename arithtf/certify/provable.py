@@ -22,6 +22,10 @@ class CannotCertify(ValueError):
     """A certificate is impossible; the message says why and what would help."""
 
 
+class Clash(CannotCertify):
+    """Two problems show the same local context but need different tokens: no model is exact."""
+
+
 class TaskContexts(NamedTuple):
     """All local contexts of a task, and the instances they were found in.
 
@@ -49,8 +53,9 @@ def check_task(
         The contexts and where they occur.
 
     Raises:
-        CannotCertify: they cannot be enumerated, or two problems clash: they show the same
-            context but need different tokens, so no model of these windows is exact.
+        CannotCertify: they cannot be enumerated.
+        Clash: two problems show the same context but need different tokens, so no model of these
+            windows is exact.
     """
     if sinks > 1:
         raise CannotCertify(
@@ -62,7 +67,7 @@ def check_task(
     except ValueError as error:
         raise CannotCertify(str(error)) from None
     if conflicts:
-        raise CannotCertify(_clash(task, coupling, windows, operands, conflicts))
+        raise Clash(_clash(task, coupling, windows, operands, conflicts))
     return TaskContexts(contexts, operands)
 
 

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.commands.console import count, misuse, percent, progress, say, seconds
 from arithtf.model import Transformer
 from arithtf.recipes import RECIPES, Recipe, get_recipe
@@ -28,9 +29,29 @@ def train(arguments: argparse.Namespace) -> int:
         name: value for name in ("seed", "steps") if (value := getattr(arguments, name)) is not None
     }
     out = arguments.out or Path("runs") / recipe.name
+    if not arguments.anyway and not arguments.resume:
+        check_shown(recipe)
     train_shown(replace(recipe, **changes), out, resume=arguments.resume)
     say(f"next: arithtf certify {out}")
     return 0
+
+
+def check_shown(recipe: Recipe) -> None:
+    """Say whether any two problems of any length clash in what a model of the recipe sees.
+
+    Raises:
+        Clash: two do, so that it cannot become exact.
+    """
+    encoding = recipe.model.encoding
+    if not encoding.finite or recipe.model.blocks.count("attention") != 1:
+        return say("not checked for conflicts: a query sees no finite local context")
+    try:
+        found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
+    except Clash as clash:
+        raise Clash(f"{clash}. No training makes it exact; --anyway trains it") from None
+    except CannotCertify as reason:
+        return say(f"not checked for conflicts: {reason}")
+    say(f"checked: {count(len(found.contexts.target))} local contexts at all lengths, no conflict")
 
 
 def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transformer:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from arithtf.batches import collected
 from arithtf.certify import CannotCertify, check_task
 from arithtf.discover.growth import Report
 from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
@@ -111,6 +112,11 @@ class Discoverer:
             begun = time.perf_counter()
             coupling, windows = self._search.coupling(found.tables)
             if not self._search.enumerable:
+                recipe = recipe_of(self._task, coupling, windows, seed=0)
+                if recipe.local and collected(recipe).conflicts():
+                    why = f"two of {recipe.pool * recipe.batch:,} training problems clash"
+                    self._clashing.append((coupling, windows, why))
+                    continue
                 self._clashing.append((coupling, windows, self._refuse(coupling, windows) or ""))
                 return self._discovery(found, None, 0.0, finished=True)
             try:
@@ -208,15 +214,8 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
         width=config.width, hidden=config.hidden, blocks=config.blocks,
     )  # fmt: skip
     names = (
-        "lengths",
-        "batch",
-        "local",
-        "pool",
-        "steps",
-        "learning_rate",
-        "warmup",
-        "weight_decay",
-    )
+        "lengths", "batch", "local", "pool", "steps", "learning_rate", "warmup", "weight_decay",
+    )  # fmt: skip
     schedule = {name: getattr(settings, name) for name in names} if settings else {}
     return Recipe(
         name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,

@@ -94,8 +94,8 @@ def _of_columns(recipe: Recipe) -> Recipe:
 
 def columns(recipe: Recipe, length: int) -> int:
     """Columns of batches whose longest operands have this length."""
-    batch = recipe.task.batch(
-        recipe.coupling, seed=0, split="all", step=0, lengths=(length, length), size=1, threads=1
+    batch = recipe.task.batch(  # of several problems: a task may draw several kinds in turn
+        recipe.coupling, seed=0, split="all", step=0, lengths=(length, length), size=8, threads=1
     )
     return batch.tokens.shape[1]
 

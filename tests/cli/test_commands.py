@@ -38,6 +38,23 @@ def test_help_lists_every_command(arithtf):
     assert set(COMMANDS) <= listed
 
 
+def test_training_begins_with_the_conflict_check(arithtf, tmp_path):
+    checked = arithtf("train", "parity", "--steps", 1, "--out", tmp_path / "parity")
+    assert "checked: 8 local contexts at all lengths, no conflict" in checked.out
+    clash = no_traceback(
+        arithtf("train", "plain-residue-addition", "--steps", 1, "--out", tmp_path / "plain")
+    )
+    assert clash.code == 1
+    assert "show the same local context but need different tokens" in clash.err
+    assert not (tmp_path / "plain").exists()
+    anyway = arithtf(
+        "train", "plain-residue-addition", "--steps", 1, "--out", tmp_path / "plain", "--anyway"
+    )
+    assert anyway.code == 0
+    unbounded = arithtf("train", "addition-rotary", "--steps", 1, "--out", tmp_path / "rotary")
+    assert "not checked for conflicts" in unbounded.out
+
+
 def test_version(arithtf):
     assert arithtf("--version").out == f"arithtf {__version__}\n"
 
