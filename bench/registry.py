@@ -77,7 +77,8 @@ def facts() -> Row:
 
     found: Row = {
         "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        # Rows that were appended before are no change of what is measured.
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":!results")),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "numpy": numpy.__version__,
