@@ -92,14 +92,22 @@ def train(
         The trained model, in eval mode.
 
     Raises:
-        RunError: the directory holds another run, or a run and `resume` is False.
+        TypeError: `recipe` is none.
+        RunError: `out` is no directory, or it holds another run, or a run and `resume` is False.
         TrainingDiverged: loss or gradient norm was NaN or infinite.
     """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(
+            f"expected a Recipe, got {type(recipe).__name__}; "
+            "arithtf.recipes.get_recipe makes one of a name"
+        )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch_threads(recipe.threads):
         if out is None:
             return Loop(recipe, None, device).run(progress)
         run = Path(out)
+        if run.exists() and not run.is_dir():
+            raise RunError(f"{run} is not a directory; choose another --out")
         run.mkdir(parents=True, exist_ok=True)
         with lock(run):
             _prepare(run, recipe, resume)

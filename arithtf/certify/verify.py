@@ -51,12 +51,14 @@ class Verification:
         contexts: number of contexts derived.
         margin: smallest margin found.
         seconds: it took.
+        able: False where nothing is wrong, but this path knows no contexts of such a model.
     """
 
     problems: tuple[str, ...]
     contexts: int = 0
     margin: float | None = None
     seconds: float = 0.0
+    able: bool = True
 
     @property
     def valid(self) -> bool:
@@ -81,7 +83,7 @@ def verify_certificate(file: str | os.PathLike[str], run: str | os.PathLike[str]
     """
     began = time.perf_counter()
     problems: list[str] = []
-    contexts, margin = 0, None
+    contexts, margin, able = 0, None, True
     try:
         claim = _read_claim(Path(file))
         config, weights = _read_run(Path(run))
@@ -93,12 +95,13 @@ def verify_certificate(file: str | os.PathLike[str], run: str | os.PathLike[str]
         margins, rounded = _evaluate(config["model"], weights, derived)
         margin = float(margins.min())
         problems += _compare_margins(claim, margins, rounded)
-    except _Invalid as problem:
+    except (NotDerivable, _Invalid) as problem:
+        able = bool(problems) or isinstance(problem, _Invalid)
         problems.append(str(problem))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # What odd values in the files lead to; nothing that is not understood may pass.
         problems.append(f"the files are malformed: {type(error).__name__}: {error}")
-    return Verification(tuple(problems), contexts, margin, time.perf_counter() - began)
+    return Verification(tuple(problems), contexts, margin, time.perf_counter() - began, able)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -177,19 +180,16 @@ def _derive(config: dict[str, Any]) -> Derived:
     if encoding["sinks"] > 1:
         raise _Invalid(f"{encoding['sinks']} sinks: only BOS is the same in every instance")
     if encoding["mechanism"] not in MECHANISMS or encoding["logit_scale"] not in SCALES:
-        raise _Invalid(
+        raise NotDerivable(
             f"mechanism {encoding['mechanism']!r} with logit scale {encoding['logit_scale']!r} "
             f"has no independent evaluation; there is one for {MECHANISMS} with {SCALES}"
         )
     if task["task"] not in DERIVATIONS:
-        raise _Invalid(
+        raise NotDerivable(
             f"task {task['task']!r} has no independent derivation; there are: "
             f"{', '.join(DERIVATIONS)}"
         )
-    try:
-        return DERIVATIONS[task["task"]](task, config["coupling"], encoding["windows"])
-    except NotDerivable as error:
-        raise _Invalid(str(error)) from None
+    return DERIVATIONS[task["task"]](task, config["coupling"], encoding["windows"])
 
 
 def _compare_contexts(claim: dict[str, Any], derived: Derived) -> list[str]:

@@ -25,7 +25,9 @@ def lengths(text: str) -> tuple[int, ...]:
 
 
 def file(text: str) -> Path:
-    """A file that is there."""
+    """A file that is there, or a pipe."""
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file, got the directory {text}")
     if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
     return Path(text)

@@ -246,7 +246,7 @@ def verify_certificate(arguments: argparse.Namespace) -> int:
     """Check a certificate by the second path; exit code 0 only if it holds."""
     found = verify(arguments.certificate, arguments.run_directory)
     for problem in found.problems:
-        say(f"does not hold: {problem}")
+        say(f"{'does not hold' if found.able else 'cannot be checked'}: {problem}")
     if not found.valid:
         return 1
     margin = "" if found.margin is None else f", smallest margin {found.margin:.4g} logits"

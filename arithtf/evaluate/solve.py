@@ -86,7 +86,12 @@ class Solver:
 
         Args:
             lines: problems as a person writes them, such as "123+45"; bytes are UTF-8.
+
+        Raises:
+            TypeError: one text instead of several, or something that is none.
         """
+        if isinstance(lines, str | bytes):
+            raise TypeError(f"expected several problems, got one text; pass [{lines[:40]!r}]")
         return list(self.answers(lines))
 
     def answers(self, lines: Iterable[str | bytes]) -> Iterator[Answer]:
@@ -94,6 +99,10 @@ class Solver:
         problems: list[tuple[Bytes, ...] | Answer] = []
         pending = 0
         for line in lines:
+            if not isinstance(line, str | bytes):
+                raise TypeError(
+                    f"expected problems as text, such as {self.task.example!r}, got {line!r}"
+                )
             problems.append(self._parse(line))
             pending += len(line) + 1
             if pending >= PENDING:

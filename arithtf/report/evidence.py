@@ -164,7 +164,8 @@ def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False)
     Args:
         run: the directory.
         model: its model, if there are weights; evidence about other weights is left out.
-        verify: check a certificate by the second path; one that does not hold is left out.
+        verify: check a certificate by the second path; one that does not hold, or that this path
+            cannot check, is left out.
 
     Raises:
         RunError: it is not a run directory.
@@ -178,7 +179,8 @@ def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False)
         verified = found.valid
         if not verified:
             certificate = None
-            reason = f"Its certificate does not hold by the second path: {found.problems[0]}."
+            how = "does not hold" if found.able else "cannot be checked"
+            reason = f"Its certificate {how} by the second path: {found.problems[0]}."
     return Evidence(
         run=run,
         recipe=recipe,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -118,9 +119,15 @@ def size(row: Row) -> float:
 
 
 def ordered(rows: Iterable[Overview]) -> list[Overview]:
-    """Rows in the order of the tasks, then of the directories."""
+    """Rows in the order of the tasks, then of the directories, named where names repeat."""
     order = {name: number for number, name in enumerate(TASKS)}
-    return sorted(rows, key=lambda row: (order.get(row.task, len(order)), str(row.run)))
+    found = sorted(rows, key=lambda row: (order.get(row.task, len(order)), str(row.run)))
+    names = Counter(row.cells[0] for row in found)
+    return [
+        row if names[row.cells[0]] == 1
+        else row._replace(cells=(f"{row.cells[0]}, {row.run}", *row.cells[1:]))
+        for row in found
+    ]  # fmt: skip
 
 
 def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import safetensors.numpy
 import torch
 
 from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_certificate
-from arithtf.certify.verify import hash_contexts
+from arithtf.certify.verify import DERIVATIONS, hash_contexts
 from arithtf.certify.verify_addition import ABSENT, NotDerivable, derive_addition
 from arithtf.tasks import Addition, couplings
 
@@ -114,6 +114,16 @@ def test_right_certificate_is_valid(tiny, pair):
     assert result.problems == ()
     assert result.contexts == len(tiny.contexts.target)
     assert abs(result.margin - json.loads(pair[0].read_text())["margin"]) < 1e-9
+
+
+def test_what_has_no_derivation_is_told_from_what_is_wrong(pair, tmp_path, monkeypatch):
+    monkeypatch.delitem(DERIVATIONS, "addition")
+    result = verify_certificate(*pair)
+    assert not result.valid
+    assert not result.able
+    assert "no independent derivation" in result.problems[0]
+    claim = json.loads(pair[0].read_text()) | {"weights": "0" * 64}
+    assert verify_certificate(write(tmp_path / "c.json", claim), pair[1]).able
 
 
 @pytest.mark.parametrize(

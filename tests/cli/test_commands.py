@@ -101,6 +101,7 @@ def test_misuse_is_2(arithtf, argv, tmp_path, monkeypatch):
         ("certify", "RUN", "--out", "no/such/file"),
         ("table", "RUN", "--out", "no/such/file"),
         ("verify-certificate", "no-such-file", "RUN"),
+        ("verify-certificate", "RUN", "RUN"),
         ("stress", "RUN", "--max-tokens", "0"),
     ],
 )

@@ -12,9 +12,13 @@ def test_runs_are_found_and_written(arithtf, raw_run, tmp_path, monkeypatch):
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
     assert lines[0].split()[:2] == ["task", "trained"]
-    assert [line.split()[0] for line in lines[2:4]] == ["addition", "addition"]
+    assert [line.split()[:2] for line in lines[2:4]] == [
+        ["addition,", "runs/one"],
+        ["addition,", "runs/two"],
+    ]
     page = (tmp_path / "table.md").read_text()
-    assert page.count("\n| addition |") == 2
+    assert "\n| addition, runs/one |" in page
+    assert "\n| addition, runs/two |" in page
     assert "--verify checks each" in page
     assert "--verify checks each" not in arithtf("table", "runs/one", "--verify").out
 

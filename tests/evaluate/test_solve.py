@@ -88,6 +88,14 @@ def test_malformed_lines_are_named(solver, line):
     assert MALFORMED[line] in answer.error
 
 
+def test_one_text_for_several_is_refused(solver):
+    for one in ("1+2", b"1+2"):
+        with pytest.raises(TypeError, match=r"pass \[b?'1\+2'\]"):
+            solver.solve(one)
+    with pytest.raises(TypeError, match=r"such as '12\+34', got 7"):
+        solver.solve(["1+2", 7])
+
+
 def test_a_stream_answers_every_line(solver):
     lines = [b"1+1", b"x", b"20+22", b"", b"\xff+1", b"9+9"]
     for end in (b"\n", b"\r\n"):

@@ -8,6 +8,7 @@ import pytest
 
 from arithtf.certify import certify
 from arithtf.certify.certificate import digest
+from arithtf.certify.verify import Verification
 from arithtf.evaluate import record, stress
 from arithtf.report import build_page
 from arithtf.report.overview import COLUMNS, markdown, ordered, overview
@@ -91,6 +92,20 @@ def test_markdown_has_a_cell_for_every_column(proved, short_run):
     assert [line.count("|") for line in lines[:4]] == [len(COLUMNS) + 1] * 4
     assert "[arXiv 2405.20671](https://arxiv.org/abs/2405.20671)" in lines[2]
     assert lines[-1] == "a note"
+
+
+def test_runs_of_one_recipe_are_told_apart(proved, short_run):
+    alone = ordered([overview(proved)])
+    assert [row.cells[0] for row in alone] == ["addition"]
+    both = ordered([overview(proved), overview(short_run)])
+    assert {row.cells[0] for row in both} == {f"addition, {run}" for run in (proved, short_run)}
+
+
+def test_a_certificate_that_the_second_path_cannot_check(proved, monkeypatch):
+    found = Verification(("there is no derivation for it",), able=False)
+    monkeypatch.setattr("arithtf.report.evidence.verify_certificate", lambda *_: found)
+    proof = overview(proved, verify=True).cells[4]
+    assert "cannot be checked by the second path: there is no derivation for it" in proof
 
 
 def test_published_results_have_sources():

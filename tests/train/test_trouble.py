@@ -67,6 +67,14 @@ def test_a_huge_learning_rate_diverges_in_memory_too(tiny):
         train(replace(tiny, learning_rate=1e38, warmup=0), device="cpu")
 
 
+def test_what_cannot_be_trained_or_written_to(tiny, tmp_path):
+    with pytest.raises(TypeError, match=r"expected a Recipe, got str; .*get_recipe"):
+        train("addition")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file is not a directory; choose another --out"):
+        train(tiny, tmp_path / "file")
+
+
 def full_disk(monkeypatch, name, after):
     """The disk is full from the `after`-th write of file `name` on, noticed while flushing."""
     fsync, writes = os.fsync, []
