@@ -94,7 +94,7 @@ def largest_text(evidence: Evidence) -> str:
     right = [row for row in evidence.rows if row["exact"] == row["count"]]
     parts = []
     if right:
-        row = max(right, key=size)
+        row = max(right, key=reach)
         alike = [
             r
             for r in right
@@ -107,6 +107,17 @@ def largest_text(evidence: Evidence) -> str:
         first = min(wrong, key=size)
         parts.append(f"{evidence.failures:,} problems wrong, from {size_text(first)} on")
     return "; ".join(parts) or "none"
+
+
+def reach(row: Row) -> tuple[int, float]:
+    """What a right row shows: its shorter operand first, as 1 by 100,000 digits can be trivial.
+
+    Where the two operands' lengths vary the shorter one counts as none.
+    """
+    if (row.get("operands") or 2) != 2:
+        return row["length"], size(row)
+    sides = (row.get("left"), row.get("right"))
+    return min(side or 0 for side in sides), size(row)
 
 
 def size(row: Row) -> float:

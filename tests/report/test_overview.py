@@ -11,7 +11,7 @@ from arithtf.certify.certificate import digest
 from arithtf.certify.verify import Verification
 from arithtf.evaluate import record, stress
 from arithtf.report import build_page
-from arithtf.report.overview import COLUMNS, markdown, ordered, overview
+from arithtf.report.overview import COLUMNS, markdown, ordered, overview, reach
 from arithtf.report.published import PUBLISHED
 from arithtf.runs import load_model, read_json, weights_hash
 from arithtf.tasks import TASKS
@@ -64,6 +64,33 @@ def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_pat
             rows = [{**row, "kind": kind, "operands": operands, "count": count, "exact": count}]
             record(run, rows)
     assert overview(run).cells[5] == "1,000 numbers of 50 digits, 4 of 4 stressed"
+
+
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [
+        ((100, 100, 10_000), (1, 100_000, 900_000)),  # a quotient of 0
+        ((100, 100, 10_000), (100_000, 10, 900_000)),
+        ((1000, 1000, 10_000), (1000, 100, 900_000)),
+        ((100, 1000, 10_000), (100, 100, 9_000)),
+        ((100, 100, 10_000), (None, None, 900_000)),
+    ],
+)
+def test_the_shorter_operand_decides_what_is_largest(more, less):
+    def row(left, right, tokens):
+        longest = max(left or 10**6, right or 10**6)
+        return {"operands": 2, "left": left, "right": right, "length": longest,
+                "tokens": tokens, "count": 2}  # fmt: skip
+
+    assert reach(row(*more)) > reach(row(*less))
+
+
+def test_many_operands_and_one_are_as_large_as_the_longest():
+    row = {"left": None, "right": None, "tokens": 100, "count": 1}
+    for operands in (1, 3):
+        assert reach(row | {"length": 20, "operands": operands}) > reach(
+            row | {"length": 10, "operands": operands, "tokens": 900}
+        )
 
 
 def test_a_run_without_anything(short_run):
