@@ -173,4 +173,4 @@ def shown_value(row: Mapping[str, Any]) -> str:
 
 
 def _title(recipe: Recipe) -> str:
-    return f"{recipe.name}, trained on operands of {recipe.trained_on}"
+    return f"{recipe.name}, trained on {recipe.trained_on}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from arithtf.commands.console import count, say
+from arithtf.commands.console import say
 from arithtf.commands.training import recipe_of
 from arithtf.recipes import RECIPES, Recipe
-from arithtf.tasks import Coupling, Level, Place, show
+from arithtf.tasks import Coupling, Level, form_text, show, symbols_text
 
 
 def data(arguments: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def _described(recipe: Recipe) -> str:
     return "\n".join(
         [
             f"recipe {recipe.name}: {about(recipe)}",
-            f"operands of {recipe.trained_on}, {count(recipe.steps)} steps of {recipe.batch}",
+            f"trained on {recipe.trained_on}, {recipe.schedule}",
             f"task {recipe.task.to_dict()}",
             f"mechanism {encoding.mechanism}, windows (back, ahead) "
             f"{', '.join(str(window or 'none') for window in encoding.windows)}, "
@@ -62,15 +62,13 @@ def _described(recipe: Recipe) -> str:
 
 def coupling_text(coupling: Coupling) -> str:
     """A coupling's table: per level and segment, the id as a formula of the token's place."""
-    places = [p for level in coupling.levels for side in (level.key, level.query)
-              for p in side.values()]  # fmt: skip
-    rows = ", w from one row to the next" if any(p.pitch or p.cell for p in places) else ""
-    lines = [f"coupling {coupling.name}: ids by segment (i from the left, r from the right, "
-             f"n in the instance, row of its segment{rows})"]  # fmt: skip
+    lines = [f"coupling {coupling.name}: ids by segment"]
+    if symbols := symbols_text(coupling):
+        lines.append(f"  {symbols}")
     for level in coupling.levels:
         lines.append(f"  level {level.name!r}{_level_notes(level)}")
         for side, forms in (("is", level.key), ("to come", level.query)):
-            cells = ", ".join(f"{segment}: {place_text(p)}" for segment, p in forms.items())
+            cells = ", ".join(f"{segment}: {form_text(p)}" for segment, p in forms.items())
             lines.append(f"    {side:<8} {cells or 'none'}")
     return "\n".join(lines)
 
@@ -82,19 +80,7 @@ def _level_notes(level: Level) -> str:
         f"start {low}..{high}{', one per batch' if level.shared_start else ''}"
         if high > low
         else (f"start {low}" if low else ""),
-        f"n drawn from 0..{level.randomized - 1}" if level.randomized else "",
+        f"index drawn from 0..{level.randomized - 1}" if level.randomized else "",
     ]
     text = ", ".join(note for note in notes if note)
     return f" ({text})" if text else ""
-
-
-def place_text(place: Place) -> str:
-    """An affine form as a formula: "i", "1 + r", "2 i + row", "i + row w"."""
-    parts = [str(place.offset)] if place.offset else []
-    for factor, letter in (
-        (place.left, "i"), (place.right, "r"), (place.row, "row"), (place.index, "n"),
-        (place.pitch, "w"), (place.cell, "row w"),
-    ):  # fmt: skip
-        if factor:
-            parts.append(letter if factor == 1 else f"{factor} {letter}")
-    return " + ".join(parts).replace("+ -", "- ") or "0"

@@ -23,7 +23,7 @@ from arithtf.discover.growth import Report
 from arithtf.evaluate import evaluate, record
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
-from arithtf.tasks import TASKS, Coupling, Place, Task
+from arithtf.tasks import TASKS, Coupling, Task, form_text, symbols_text
 
 INTERRUPTED = 130
 LENGTHS, COUNT = (5, 10, 20), 100
@@ -112,18 +112,8 @@ def show_coupling(coupling: Coupling, windows: tuple[tuple[int, int], ...]) -> N
         for level, (back, ahead) in zip(coupling.levels, windows, strict=True)
     ]
     table(("level", "tokens have ids", "tokens to come ask for", "window"), rows)
-
-
-def form_text(place: Place) -> str:
-    """An affine form as people write it: "2 right - 1"."""
-    text = ""
-    for name, factor in vars(place).items():
-        if factor and name != "offset":
-            size = "" if abs(factor) == 1 else f"{abs(factor)} "
-            text += (" - " if factor < 0 else " + ") + size + name
-    if place.offset or not text:
-        text += (" - " if place.offset < 0 else " + ") + str(abs(place.offset))
-    return text.removeprefix(" + ").strip()
+    if symbols := symbols_text(coupling):
+        say(symbols)
 
 
 def _reporter() -> Report:

@@ -9,7 +9,7 @@ from pathlib import Path
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.commands.console import count, misuse, percent, progress, say, seconds
 from arithtf.model import Transformer
-from arithtf.recipes import RECIPES, Recipe, get_recipe
+from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import read_json
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
@@ -17,9 +17,10 @@ from arithtf.train import train as train_recipe
 
 def recipe_of(name: str) -> Recipe:
     """The recipe of that name; exit code 2 if there is none."""
-    if name not in RECIPES:
-        misuse(f"no recipe is named {name!r}; there are: {', '.join(RECIPES)}")
-    return get_recipe(name)
+    try:
+        return get_recipe(name)
+    except ValueError as error:
+        misuse(str(error))
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -65,9 +66,9 @@ def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transform
 
         model = train_recipe(recipe, out, resume=resume, progress=show)
     ended = f"exact match {percent(last[0].exact)} in its last batch" if last else "nothing to do"
+    spent = seconds(read_json(out / "timing.json")["seconds"])
     say(
-        f"trained {recipe.name} on operands of {recipe.trained_on}: "
-        f"{count(model.num_parameters())} parameters, {count(recipe.steps)} steps in "
-        f"{seconds(read_json(out / 'timing.json')['seconds'])}, {ended}; run in {out}"
+        f"trained {recipe.name} on {recipe.trained_on}: {count(model.num_parameters())} "
+        f"parameters, {recipe.schedule}, in {spent}, {ended}; run in {out}"
     )
     return model

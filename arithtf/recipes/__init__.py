@@ -6,6 +6,7 @@ A recipe is all that a training run depends on. Recipes are named after what the
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from arithtf.recipes import addition, columns, encodings, worksheets
 from arithtf.recipes.recipe import Recipe
@@ -22,10 +23,14 @@ def get_recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        ValueError: no recipe has the name; the message lists those that exist.
+        ValueError: no recipe has the name; the message says which have one like it.
     """
     if name not in RECIPES:
-        raise ValueError(f"no recipe is named {name!r}; there are: {', '.join(RECIPES)}")
+        like = " or ".join(get_close_matches(name, RECIPES))
+        meant = f"did you mean {like}? " if like else ""
+        raise ValueError(
+            f"no recipe is named {name!r}; {meant}`arithtf data` lists all {len(RECIPES)}"
+        )
     return RECIPES[name]()
 
 

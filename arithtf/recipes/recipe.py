@@ -91,9 +91,18 @@ class Recipe:
 
     @property
     def trained_on(self) -> str:
-        """Lengths of operands trained on, as text: "1 to 10 digits", "7 digits"."""
-        low, high = self.lengths
-        return f"{low} to {high} digits" if low < high else f"{high} digits"
+        """Operands of the problems trained on, for people: "1 to 10 digits"."""
+        return self.task.sizes(self.lengths)
+
+    @property
+    def schedule(self) -> str:
+        """What the steps learn from, for people."""
+        if not self.local:
+            return f"{self.steps:,} steps of {self.batch:,} problems"
+        return (
+            f"{self.steps:,} steps of {self.local:,} of the distinct local contexts of "
+            f"{self.pool * self.batch:,} problems"
+        )
 
     def rate(self, step: int) -> float:
         """Learning rate of step 1 .. steps."""

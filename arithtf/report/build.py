@@ -78,7 +78,7 @@ def build_page(run: str | os.PathLike[str]) -> str:
 def verdict(evidence: Evidence) -> dict[str, str]:
     """The headline: what may be claimed about this run, and why."""
     certificate, task = evidence.certificate, evidence.recipe.task.name
-    trained = f"Trained on operands of {evidence.recipe.trained_on} only."
+    trained = f"Trained on {evidence.recipe.trained_on} only."
     if evidence.failures:
         against = certificate is not None and certificate["verdict"] == "certified"
         return {
@@ -194,8 +194,7 @@ def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]
          f"sinks {encoding.sinks}"),
         ("model", f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
          f"hidden {config.hidden}"),
-        ("training", f"{recipe.steps:,} steps of {recipe.batch} problems, AdamW, peak learning "
-         f"rate {recipe.learning_rate:g}"),
+        ("training", f"{recipe.schedule}, AdamW, peak learning rate {recipe.learning_rate:g}"),
     ]  # fmt: skip
     if model is not None:
         rows.insert(5, ("parameters", f"{model.num_parameters():,}"))

@@ -12,7 +12,7 @@ from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
 from arithtf.tasks.running_sum import RunningSum
-from arithtf.tasks.show import show
+from arithtf.tasks.show import form_text, show, symbols_text
 from arithtf.tasks.signs import Comparison, Subtraction
 from arithtf.tasks.strings import Copy, Parity, Reverse
 from arithtf.tasks.vocabulary import Vocabulary
@@ -46,6 +46,8 @@ __all__ = [
     "TimesDigit",
     "Vocabulary",
     "couplings",
+    "form_text",
     "show",
+    "symbols_text",
     "task_from_dict",
 ]

@@ -109,6 +109,11 @@ class Task(ABC):
         """
         return {}
 
+    def sizes(self, lengths: tuple[int, int]) -> str:
+        """What problems drawn at these lengths have, for people: "1 to 10 digits"."""
+        low, high = lengths
+        return f"{low} to {high} digits" if low < high else f"{low} digit{'s' if low > 1 else ''}"
+
     def takes(self, problem: Sequence[Bytes]) -> bool:
         """Whether operands without leading zeros are a problem of this task."""
         return len(problem) == self.arity

@@ -63,6 +63,10 @@ class RunningSum(WorksheetTask):
         """Operands of the problems that are drawn."""
         return self.terms
 
+    def sizes(self, lengths: tuple[int, int]) -> str:
+        """How many operands are drawn, of how many digits: "3 operands of 1 to 4 digits"."""
+        return f"{self.terms} operands of {super().sizes(lengths)}"
+
     def work(self) -> Work:
         """See `arithtf.tasks.work.sum_work`."""
         return sum_work()

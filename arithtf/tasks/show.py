@@ -1,10 +1,43 @@
-"""An instance as an aligned table, so that a person sees the coupling."""
+"""A coupling as formulas and an instance as an aligned table, so that a person sees both."""
 
 from __future__ import annotations
 
 from arithtf.tasks.base import IGNORE, Task
 from arithtf.tasks.batch import Batch
-from arithtf.tasks.coupling import NO_ID, Coupling
+from arithtf.tasks.coupling import NO_ID, Coupling, Place
+
+SYMBOLS = {
+    "left": "the token's index in its segment",
+    "right": "that index from the right",
+    "row": "the number of its row",
+    "index": "its index in the instance",
+    "pitch": "ids from one row of the sheet to the next",
+    "cell": "row * pitch",
+}
+"""What the letters of `form_text` mean: the fields of `Place` but its offset."""
+
+
+def form_text(place: Place) -> str:
+    """An affine form as people write it: "2 right - 1"."""
+    text = ""
+    for name in SYMBOLS:
+        factor = getattr(place, name)
+        if factor:
+            size = "" if abs(factor) == 1 else f"{abs(factor)} "
+            text += (" - " if factor < 0 else " + ") + size + name
+    if place.offset or not text:
+        text += (" - " if place.offset < 0 else " + ") + str(abs(place.offset))
+    return text.removeprefix(" + ").strip()
+
+
+def symbols_text(coupling: Coupling) -> str:
+    """What the names in a coupling's forms mean, those that occur; empty where all are numbers."""
+    forms = [
+        place for level in coupling.levels for side in (level.key, level.query)
+        for place in side.values()
+    ]  # fmt: skip
+    used = [name for name in SYMBOLS if any(getattr(place, name) for place in forms)]
+    return "; ".join(f"{name}: {SYMBOLS[name]}" for name in used)
 
 
 def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool = False) -> str:

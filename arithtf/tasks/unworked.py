@@ -42,6 +42,10 @@ class Unworked(Task):
         """The task, under its own name."""
         return {"task": self.name, "of": self.task.to_dict()}
 
+    def sizes(self, lengths: tuple[int, int]) -> str:
+        """Those of the task."""
+        return self.task.sizes(lengths)
+
     def batch(
         self,
         coupling: Coupling,

@@ -7,6 +7,7 @@ import pytest
 
 from arithtf import __version__
 from arithtf.cli import parser
+from arithtf.recipes import RECIPES
 
 COMMANDS = (
     "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "discover",
@@ -111,8 +112,14 @@ def test_misuse_of_a_run_is_2(arithtf, raw_run, argv):
     assert ended.err
 
 
-def test_unknown_recipes_are_answered_with_those_that_exist(arithtf):
-    assert "addition" in arithtf("train", "no-such-recipe").err
+def test_unknown_recipes_are_answered_with_those_that_are_like_it(arithtf):
+    for command in ("train", "data"):
+        ended = arithtf(command, "multiplicatoin")
+        assert "did you mean multiplication? `arithtf data` lists all" in ended.err
+        assert len(ended.err) < 120
+    assert arithtf("train", "xyz").err == (
+        f"arithtf train: no recipe is named 'xyz'; `arithtf data` lists all {len(RECIPES)}\n"
+    )
 
 
 def test_train_makes_a_run_and_refuses_to_overwrite_it(arithtf, tmp_path):
@@ -243,7 +250,8 @@ def test_data_shows_the_coupling(arithtf):
     assert ended.code == 0
     blocks = ended.out.split("\n\n")
     assert len(blocks) == 3
-    assert "a: r, b: r" in blocks[0]
+    assert "a: right, b: right" in blocks[0]
+    assert "right: that index from the right" in blocks[0]
     for block in blocks[1:]:
         problem, *lines = block.strip("\n").splitlines()
         left, right = problem.partition("=")[0].split("+")
@@ -253,13 +261,18 @@ def test_data_shows_the_coupling(arithtf):
         assert {line.split()[0] for line in lines} >= {"token", "target"}
 
 
-def test_data_shows_how_cells_of_a_sheet_are_numbered(arithtf):
+def test_data_of_a_worksheet(arithtf):
+    """Its forms with the pitch of the sheet, and what its steps learn from."""
     ended = arithtf("data", "multiplication", "--show", 1)
     assert ended.code == 0
-    table = ended.out.split("\n\n")[0]
-    assert "w from one row to the next" in table
-    assert "sum: -1 + i + w + row w" in table
-    assert "operands of 7 digits" in table
+    assert "sum: left + pitch + cell - 1" in ended.out
+    assert "cell: row * pitch" in ended.out
+    assert (
+        "trained on 7 digits, 1,600 steps of 768 of the distinct local contexts of 65,536 problems"
+    ) in ended.out
+    assert "\ntrained on 3 operands of 1 to 4 digits, 600 " in arithtf("data", "running-sum").out
+    plain = "\ntrained on 1 to 10 digits, 1,000 steps of 64 problems\n"
+    assert plain in arithtf("data", "addition").out
 
 
 def test_data_lists_recipes(arithtf):

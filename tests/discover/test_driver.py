@@ -179,10 +179,3 @@ def test_more_levels_than_heads():
     recipe = recipe_of(task, Coupling("many", tuple(many)), ((0, 0),) * 6, seed=0)
     assert recipe.model.heads == 8
     train(replace(recipe, steps=2, batch=4), device="cpu")
-
-
-def test_forms_are_written_as_people_write_them():
-    assert command.form_text(Place()) == "0"
-    assert command.form_text(Place(offset=-2)) == "- 2"
-    assert command.form_text(Place(left=1)) == "left"
-    assert command.form_text(Place(offset=3, left=2, index=-1)) == "2 left - index + 3"

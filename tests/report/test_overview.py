@@ -10,10 +10,11 @@ from arithtf.certify import certify
 from arithtf.certify.certificate import digest
 from arithtf.certify.verify import Verification
 from arithtf.evaluate import record, stress
+from arithtf.recipes import get_recipe
 from arithtf.report import build_page
 from arithtf.report.overview import COLUMNS, markdown, ordered, overview, reach
 from arithtf.report.published import PUBLISHED
-from arithtf.runs import load_model, read_json, weights_hash
+from arithtf.runs import load_model, read_json, weights_hash, write_json
 from arithtf.tasks import TASKS
 
 
@@ -91,6 +92,16 @@ def test_many_operands_and_one_are_as_large_as_the_longest():
         assert reach(row | {"length": 20, "operands": operands}) > reach(
             row | {"length": 10, "operands": operands, "tokens": 900}
         )
+
+
+def test_how_many_operands_were_trained_on_is_said(tmp_path):
+    for name, text in {
+        "running-sum": "3 operands of 1 to 4 digits",
+        "multiplication": "7 digits",
+    }.items():
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "config.json", get_recipe(name).to_dict())
+        assert overview(tmp_path / name).cells[1] == text
 
 
 def test_a_run_without_anything(short_run):

@@ -2,10 +2,25 @@
 
 import json
 import pickle
+import re
+from dataclasses import fields
 
+import numpy as np
 import pytest
 
-from arithtf.tasks import NO_ID, Addition, Coupling, Level, Operands, Place, couplings, show
+from arithtf.tasks import (
+    NO_ID,
+    Addition,
+    Coupling,
+    Level,
+    Multiplication,
+    Operands,
+    Place,
+    couplings,
+    form_text,
+    show,
+    symbols_text,
+)
 
 TASK = Addition()
 
@@ -88,6 +103,37 @@ def test_abacus_counts_from_the_left_of_every_number() -> None:
     assert [i for i in row if i is not None] == [1, 2, 3, 1, 2, 1, 2, 3, 4]
     assert row[0] is None
     assert row[batch.start] is None
+
+
+def test_forms_are_written_as_people_write_them() -> None:
+    assert form_text(Place()) == "0"
+    assert form_text(Place(offset=-2)) == "- 2"
+    assert form_text(Place(left=1)) == "left"
+    assert form_text(Place(offset=3, left=2, index=-1)) == "2 left - index + 3"
+    assert form_text(Place(cell=1, pitch=1, left=1, offset=-1)) == "left + pitch + cell - 1"
+    every = {field.name: 2 + n for n, field in enumerate(fields(Place))}
+    text = form_text(Place(**every))
+    assert all(f"{size} {name}" in text for name, size in every.items() if name != "offset")
+    assert text.endswith(f"+ {every['offset']}")
+
+
+def test_forms_give_the_ids() -> None:
+    """The mark of each row has the ids that the forms' texts say, at the sheet's own pitch."""
+    task = Multiplication()
+    forms = [Place(cell=1), Place(cell=1, pitch=2, row=-3, offset=-1)]
+    levels = [Level(name=str(n), key={"row": form}, query={}) for n, form in enumerate(forms)]
+    coupling = Coupling("c", tuple(levels))
+    batch = task.layout(coupling, Operands.from_ints([(12, 345)]))
+    marks = np.flatnonzero(batch.tokens[0] == task.vocabulary.id("#"))
+    assert len(marks) == 3
+    pitch = int(batch.key_ids[0, 0, marks[1]])
+    formula = re.sub(r"(\d) (\w)", r"\1 * \2", form_text(forms[1]))
+    for row, mark in enumerate(marks.tolist()):
+        values = {"row": row, "pitch": pitch, "cell": row * pitch}
+        assert eval(formula, values) == batch.key_ids[0, 1, mark]
+    names = re.findall(r"(?:^|; )(\w+):", symbols_text(coupling))
+    assert names == ["row", "pitch", "cell"]
+    assert symbols_text(Coupling("n", (Level(name="n", key={"a": Place()}, query={}),))) == ""
 
 
 def test_show_aligns_an_instance() -> None:
