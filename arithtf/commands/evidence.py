@@ -235,9 +235,9 @@ def certificate_text(certificate: Certificate) -> str:
     if certificate.tour is not None:
         tour = certificate.tour
         lines.append(
-            f"cross-check: {count(tour.instances)} real problems of up to {count(tour.longest)} "
-            f"digits hold {count(tour.covered)} of the {count(certificate.contexts)} contexts; "
-            f"{count(tour.wrong)} of {count(tour.predictions)} predictions wrong"
+            f"tour: {count(tour.wrong)} of {count(tour.predictions)} predictions wrong in "
+            f"{count(tour.instances)} whole problems of up to {count(tour.longest)} digits (those "
+            f"the contexts were read off: {count(tour.covered)} of {count(certificate.contexts)})"
         )
     return "\n".join(lines)
 
