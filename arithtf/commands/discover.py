@@ -26,6 +26,9 @@ from arithtf.recipes import Recipe
 from arithtf.tasks import TASKS, Coupling, Task, form_text, symbols_text
 
 INTERRUPTED = 130
+PATIENCE = 3.0
+"""Seconds after which a part of the search that is not done says how far it is."""
+
 LENGTHS, COUNT = (5, 10, 20), 100
 """Digits and number of the problems sampled where nothing can be proved."""
 
@@ -117,13 +120,16 @@ def show_coupling(coupling: Coupling, windows: tuple[tuple[int, int], ...]) -> N
 
 
 def _reporter() -> Report:
-    """A line for each part of the search when it is done."""
-    begun = time.perf_counter()
+    """A line for each part of the search when it is done, and every few seconds before."""
+    begun = shown = time.perf_counter()
 
     def report(what: str, done: int, total: int) -> None:
-        if done == total and total:
-            spent = seconds(time.perf_counter() - begun)
-            say(f"{what}: {count(total)} tables, {spent} since the start")
+        nonlocal shown
+        now = time.perf_counter()
+        if total and (done == total or now - shown >= PATIENCE):
+            shown = now
+            spent = seconds(now - begun)
+            say(f"{what}: {count(done)} of {count(total)}, {spent} since the start")
 
     return report
 

@@ -27,7 +27,8 @@ _SIGHTS = 750  # of the simplest, and of those that tell most alone; all, if the
 _MANY, _FEW = 400_000, 400  # more pairs than that are first scored on a few queries
 _COARSE = 1500  # queries that pairs are first scored on
 _FINE = 256  # candidates of a generation that are scored on all examples
-_CHUNK = 8192  # candidates scored between two reports of progress
+_CHUNK = 8192  # pairs scored between two reports of progress
+_TABLES = 512  # and tables: on all examples, so each takes longer
 MOST_LEVELS = 6
 
 Report = Callable[[str, int, int], None]
@@ -41,7 +42,7 @@ class Growth:
         examples: short instances.
         longer: longer instances.
         segment: number of the written segment.
-        report: called while candidates are scored.
+        report: called while it goes on.
     """
 
     def __init__(self, examples: Examples, longer: Examples, segment: int, report: Report) -> None:
@@ -168,10 +169,10 @@ class Growth:
 
     def _score(self, scorer: Scorer, candidates: list[Tables]) -> Scores:
         parts = []
-        for at in range(0, max(len(candidates), 1), _CHUNK):
-            parts.append(scorer.score(candidates[at : at + _CHUNK]))
-            done = min(at + _CHUNK, len(candidates))
-            self._report(f"{self._name}: step {self.generation}", done, len(candidates))
+        for at in range(0, max(len(candidates), 1), _TABLES):
+            parts.append(scorer.score(candidates[at : at + _TABLES]))
+            done = min(at + _TABLES, len(candidates))
+            self._report(f"{self._name}: tables of step {self.generation}", done, len(candidates))
         return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -88,7 +88,7 @@ class Search:
         longer: longer ones, on which candidates are checked.
         fresh: further short ones, to compare with.
         refuse: says why a coupling cannot be used; such couplings are passed over.
-        report: called while candidates are scored.
+        report: called while it goes on.
     """
 
     def __init__(
@@ -128,8 +128,10 @@ class Search:
 
     def results(self) -> Iterator[Found]:
         """Couplings without conflict on any example, best first, generation by generation."""
-        for segment in map(self.short.segments.index, self.short.written):
+        written = [self.short.segments.index(name) for name in self.short.written]
+        for segment in written:
             self._growths.append(Growth(self.short, self.longer, segment, self.report))
+            self.report("segments whose sights are known", len(self._growths), len(written))
         self.enumerable = any(map(self._can_be_used, self._growths))
         given: set[Tables] = set()
         for extra in range(GENERATIONS):
