@@ -1,5 +1,7 @@
 """The calculator: instances of its four tasks, contexts of theirs with the sign."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,35 @@ def test_contexts_are_derived_by_hand_too(base):
         task.to_dict(), coupling.to_dict(), [list(window) for window in windows]
     )
     assert contexts_hash(contexts) == hash_contexts(derived)
+
+
+# All pairs of operands below the first number, and so many random ones below the second (numbers of
+# up to five digits) that every context of the operation occurs.
+PAIRS = {"+": (64, 64, 0), "-": (32, 256, 16000), "*": (32, 1024, 10000), "/": (32, 256, 4000)}
+
+
+@pytest.mark.parametrize("sign", PAIRS)
+def test_cover_holds_just_what_small_problems_show(sign):
+    """Base 4, both ways: nothing occurs that the cover lacks, nothing is in it that never occurs.
+
+    The first against the whole cover, the second against the part that is of this operation.
+    """
+    task, number = Calculator(4), "+-*/".index(sign)
+    coupling, windows = task.work()
+    small, below, count = PAIRS[sign]
+    drawn = np.random.default_rng(0).integers(0, below, (count, 2)).tolist()
+    pairs = [*itertools.product(range(small), repeat=2), *drawn]
+    problems = [(number, a, b) for a, b in pairs if b or sign != "/"]
+
+    def contexts_of(operands):
+        return collect(layouts(task, coupling, operands), list(windows), 0)
+
+    occurring = contexts_of(Operands.from_ints(problems, base=4, arity=3))
+    cover = task.cover(coupling, windows)
+    own = [problem for problem in cover if problem[0][0] == number]
+    assert contexts_of(cover).missing(occurring) == 0
+    assert occurring.missing(contexts_of(Operands.from_digits(own, arity=3))) == 0
+    assert not occurring.conflicts()
 
 
 def test_no_long_problem_shows_anything_else():
