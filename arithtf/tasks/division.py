@@ -99,7 +99,10 @@ class Division(WorksheetTask):
         return int(np.flatnonzero(answer_tokens == self.vocabulary.equals)[-1]) + 1
 
     def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
-        """A trial's remainder, with what came of it, or the quotient or the remainder."""
+        """A trial's remainder with what came of it, or the quotient or the remainder.
+
+        Of a trial also the digit of the quotient that it is for, as far as it is counted.
+        """
         if row[0] == self.vocabulary.equals:
             return "quotient", self.padded_number(row[1:])
         if ended:
@@ -108,7 +111,9 @@ class Division(WorksheetTask):
         if rest:
             raise ValueError("a trial has three tokens for each column and one more")
         goes = "goes" if row[width] == 0 else "does not go"
-        return f"trial {number}: {goes}, {row[-1]}", self.padded_number(row[1 + width : -1 : 2])
+        digit = 1 + (number - 1) // (self.base - 1)
+        shown = self.padded_number(row[1 + width : -1 : 2])
+        return f"digit {digit} is {row[-1]}: {goes}", shown
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> quotient and remainder, like "14 r 2".

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -235,6 +236,8 @@ class WorksheetTask(Task):
     def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
         """The rows as people would write them, most significant digit first, aligned.
 
+        Rows that say the same one after the other are one line with their number.
+
         Args:
             answer_tokens: [n], the work and the answer; ignored from the first EOS on. A row that
                 is none is shown as it stands.
@@ -247,6 +250,7 @@ class WorksheetTask(Task):
                 label, text = "?", self.vocabulary.text(row)
             shown.append((label, text))
             ended |= bool(row[0] == self.vocabulary.equals)
+        shown = [_counted(*row, len([*alike])) for row, alike in groupby(shown)]
         left = max((len(label) for label, _ in shown), default=0)
         right = max((len(text) for _, text in shown), default=0)
         return [f"{label:<{left}}  {text:>{right}}" for label, text in shown]
@@ -301,6 +305,10 @@ class WorksheetTask(Task):
     @property
     def _core(self) -> _core.Worksheet:
         return _core_sheet(self.sheet, self.base)
+
+
+def _counted(label: str, text: str, times: int) -> tuple[str, str]:
+    return f"{label}, {times} times" if times > 1 else label, text
 
 
 @lru_cache(maxsize=64)

@@ -235,6 +235,32 @@ def test_parse_and_render():
     assert Multiplication(16).problem(Operands.from_ints([(255, 17)], base=16), 0) == "ff*11=10ef"
 
 
+def test_trials_that_change_nothing_are_shown_once_with_their_number():
+    task = Division()
+    (written,) = task.answer(Operands.from_ints([(100, 7)]))
+    assert task.shown_work(written) == [
+        "digit 1 is 0: does not go, 9 times   01",
+        "digit 2 is 1: goes                   03",
+        "digit 2 is 1: does not go, 8 times   03",
+        "digit 3 is 1: goes                   23",
+        "digit 3 is 2: goes                   16",
+        "digit 3 is 3: goes                   09",
+        "digit 3 is 4: goes                   02",
+        "digit 3 is 4: does not go, 5 times   02",
+        "quotient                            014",
+        "remainder                             2",
+    ]
+    # A row that a model wrote otherwise stands alone.
+    marks = np.flatnonzero(written == task.vocabulary.id("#"))
+    changed = written.copy()
+    changed[marks[4] + 3] = 5
+    assert task.shown_work(changed)[:3] == [
+        "digit 1 is 0: does not go, 4 times   01",
+        "digit 1 is 0: does not go            05",
+        "digit 1 is 0: does not go, 4 times   01",
+    ]
+
+
 @pytest.mark.parametrize("line", ["12", "1*2*3", "*3", "1*", "1*x", "1*-2", "1+2"])
 def test_lines_that_are_no_product(line):
     with pytest.raises(ValueError, match=r"operand|'\*'"):
