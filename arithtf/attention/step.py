@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from arithtf.attention import api, fused, ops, triton
+from arithtf.attention import api, arguments, fused, ops, triton
 from arithtf.attention.geometry import Geometry, normalise_window
 from arithtf.attention.mechanisms import NONE, Content, LogScale, Mechanism, Rotary
 
@@ -127,12 +127,12 @@ def attention_step(
             sinks=sinks, query_start=end - 1, scale=scale, impl=impl,
         )  # fmt: skip
     # Shapes, dtypes and the mechanism are checked as for a call over the whole cache.
-    geometry = api._geometry(
+    geometry = arguments.geometry_of(
         query, key, value, query_ids, order.plain, head_levels, order.windows, sinks, True, 0,
         None, None,
     )  # fmt: skip
-    api._check_mechanism(mechanism, query)
-    factor = api._scale(scale, query)
+    arguments.check_mechanism(mechanism, query)
+    factor = arguments.scale_of(scale, query)
     packed = _arguments(query, key, value, order, geometry, column, mechanism, factor)
     out: Tensor = torch.ops.arithtf.step(*packed)
     return out

@@ -8,7 +8,7 @@ import torch
 from kernel_cases import DIM, HEADS
 
 from arithtf.attention import NONE, Alibi, BiasTable, Rotary, attention, explain, ops
-from arithtf.attention.api import _geometry
+from arithtf.attention.arguments import geometry_of
 from arithtf.attention.triton import is_short
 
 
@@ -19,7 +19,7 @@ def qkv(length=20, **options):
 
 def packed(mechanism, scale, **call):
     q, k, v = qkv(requires_grad=True)
-    geometry = _geometry(
+    geometry = geometry_of(
         q, k, v, None, None, None, call.get("windows", (None,)), call.get("sinks", 0), True, 0,
         call.get("prefix"), call.get("documents"),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 import torch
 from kernel_cases import ORDERS, ids
 
-from arithtf.attention.api import _geometry
+from arithtf.attention.arguments import geometry_of
 from arithtf.attention.fused import _problem
 from arithtf.kernels import plan as plans
 from arithtf.kernels import problem as problems
@@ -15,7 +15,7 @@ def make(call, length):
     start = call.get("query_start", 0)
     q, k = torch.zeros(2, 2, length - start, 8), torch.zeros(2, 2, length, 8)
     levels = call["key_ids"].shape[1] if "key_ids" in call else 1
-    geometry = _geometry(
+    geometry = geometry_of(
         q, k, k, call.get("query_ids"), call.get("key_ids"), None,
         call.get("windows", (None,) * levels), call.get("sinks", 0), call.get("causal", True),
         start, call.get("prefix"), call.get("documents"),

@@ -15,7 +15,7 @@ from arithtf.attention import (
     Rotary,
     attention,
 )
-from arithtf.attention.api import _geometry
+from arithtf.attention.arguments import geometry_of
 
 pytestmark = pytest.mark.usefixtures("both")
 RELATIVE = [
@@ -138,7 +138,7 @@ def test_what_is_invisible_changes_no_bit(junk, level):
 
 def _visible(drawn, call):
     q = torch.zeros(2, HEADS, drawn.shape[2], DIM)
-    geometry = _geometry(
+    geometry = geometry_of(
         q, q, q, drawn, drawn, None, call["windows"], call["sinks"], True, 0, None, None
     )
     seen, _ = geometry.visibility(geometry.differences())
