@@ -21,19 +21,50 @@ from typing import Any, NamedTuple
 
 from bench.checkout import ensure_kernels
 
+ensure_kernels()
+from arithtf.kernels.configs import SPLIT, Tiles, table_of  # noqa: E402
+from arithtf.kernels.launch import SINK_TILE, rotary_block  # noqa: E402
+
 BUDGETS = Path(__file__).resolve().parent / "budgets.json"
 ARCHITECTURES = ("sm_80", "sm_90", "gfx942")
 HEADS = (16, 32, 64, 128, 256)
 # Kinds of calls that are compiled: the constants in which they differ from a plain dense one.
+_SOME: dict[str, Any] = {"SINKS": True, "GATHER": True, "CENTRED": True}
+_ALL: dict[str, Any] = {
+    **_SOME, "LOG_SCALE": True, "PREFIX": True, "DOCUMENTS": True, "EDGED": True, "COLUMNS": 64,
+    "HAS_ADD": True,
+}  # fmt: skip
 CALLS: dict[str, dict[str, Any]] = {
     "plain": {"KIND": 0, "WIDTH": 0},
     "table": {"KIND": 1, "WIDTH": 64},
     "alibi": {"KIND": 2, "WIDTH": 0},
-    "kerple": {"KIND": 3, "WIDTH": 0},
     "fire": {"KIND": 5, "WIDTH": 0},
     "content": {"KIND": 8, "WIDTH": 0},
     "window": {"KIND": 1, "WIDTH": 16, "GATHER": True, "SINKS": True},
+    "documents": {**_SOME, "KIND": 1, "WIDTH": 64, "DOCUMENTS": True},
+    # With everything that the operator lets one combine with a mechanism.
+    "plain all": {**_ALL, "KIND": 0, "WIDTH": 0},
+    "rotary all": {**_ALL, "KIND": 0, "WIDTH": 0, "ROTARY": True},
+    "table all": {**_ALL, "KIND": 1, "WIDTH": 64},
+    "wide all": {**_ALL, "KIND": 1, "WIDTH": 0},
+    "alibi all": {**_ALL, "KIND": 2, "WIDTH": 0},
+    "kerple all": {**_ALL, "KIND": 3, "WIDTH": 0},
+    "power all": {**_ALL, "KIND": 4, "WIDTH": 0},
+    "fire all": {**_ALL, "KIND": 5, "WIDTH": 0},
+    "content of queries": {"KIND": 8, "WIDTH": 0, "OF_KEYS": False},
+    "content all": {**_ALL, "KIND": 8, "WIDTH": 0},
 }
+# The calls of every entry of a kernel.
+CALLS_OF: dict[str, tuple[str, ...]] = {
+    "forward": ("table",), "queries": ("table",), "keys": ("table",), "table": ("table",),
+    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (), "sums": ("fire", "content"),
+    "short": ("window",), "short_backward": ("window",), "split": ("table all", "rotary all"),
+    "split_backward": ("table all", "rotary all"), "poison": ("plain",),
+    "rotate": ("rotary all",), "step": ("wide all",),
+}  # fmt: skip
+# Kernels whose tiles are in their launchers: those of positions, and those of one size for all.
+FIXED = {"poison": Tiles(64, 64, 4, 3), "rotate": Tiles(64, 64, 4, 3), "step": Tiles(64, 64, 4, 3)}
+ALONE = {"count": Tiles(64, 64, 4, 3), "step_count": Tiles(64, 64, 4, 3)}
 _ELEMENTS = {
     "Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV", "DK_PLAIN",
 }  # fmt: skip
@@ -63,24 +94,61 @@ class Case(NamedTuple):
     tokens: int = 0  # of a kernel whose tile is a whole sequence
 
 
-def cases(architectures: Sequence[str] = ARCHITECTURES) -> Iterator[Case]:
-    """Every entry of every configuration file with a table; other calls at the commonest size."""
-    from arithtf.kernels.configs import KERNELS, WHOLE, table_of
+def _calls(architecture: str, kernel: str, size: str, head: int) -> Iterator[str]:
+    """The calls of an entry: more of them at the commonest size, and where registers are few."""
+    yield from CALLS_OF[kernel]
+    amd, common = architecture == "gfx942", (size, head) == ("2", 64)
+    tuned = common and architecture == "sm_90"
+    if kernel == "queries" and size != "2":
+        yield "documents"
+    if kernel in ("forward", "queries", "keys"):
+        yield from ("window",) if common else ()
+        yield from ("plain", "alibi") if tuned else ()
+    if kernel.endswith("_heavy"):
+        yield from ("content all", "wide all") if size == "2" and not amd else ()
+        yield from ("fire", "content") if common and (amd or tuned) else ()
+        yield from ("kerple all", "power all", "fire all", "table all", "rotary all") * tuned
+    if kernel in SPLIT and architecture == "sm_90" and (size, head) == ("2", 32):
+        yield from ("plain all", "alibi all", "kerple all", "power all")
 
+
+def cases(architectures: Sequence[str] = ARCHITECTURES) -> Iterator[Case]:
+    """Every entry of every configuration file, with the calls that want most registers."""
     for architecture in architectures:
         table = table_of(architecture)
-        for kernel in KERNELS:
-            for size, head in (entry.split(",") for entry in table[kernel]):
-                for call in ("fire", "content") if kernel == "sums" else ("table",):
-                    yield Case(architecture, kernel, call, size, int(head))
-        # The calls that want most registers; the others on the architecture that is tuned for.
-        others = CALLS if architecture == "sm_90" else ("window", "fire", "content")
-        for call in sorted(set(others) - {"table"}):
-            for kernel in ("forward", "queries", "keys"):
-                yield Case(architecture, kernel, call, "2", 64)
-        for kernel in WHOLE:
-            for size, head, tokens in (entry.split(",") for entry in table[kernel]):
-                yield Case(architecture, kernel, "window", size, int(head), int(tokens))
+        sizes = table["keys"]
+        for kernel in CALLS_OF:
+            for entry in table.get(kernel, sizes):
+                size, head, *tokens = entry.split(",")
+                for call in _calls(architecture, kernel, size, int(head)):
+                    yield Case(architecture, kernel, call, size, int(head), *map(int, tokens))
+        for kernel in ALONE:
+            for call in ("plain", "plain all"):
+                yield Case(architecture, kernel, call, "4", 16)
+
+
+def _tiles_of(case: Case) -> Tiles:
+    name = f"{case.size},{case.head}" + (f",{case.tokens}" if case.tokens else "")
+    alone = (FIXED | ALONE).get(case.kernel)
+    if alone is not None:
+        return alone
+    return Tiles(*table_of(case.architecture)[case.kernel][name])
+
+
+def _kernel_of(case: Case) -> Any:
+    from arithtf.kernels.compat import modules
+
+    all_ = modules()
+    content = case.call.startswith("content")
+    return {
+        "forward": all_.forward.forward, "queries": all_.backward.queries,
+        "keys": all_.backward.keys, "table": all_.table.table_sums,
+        "sums": all_.sums.content_sums if content else all_.sums.fire_sums,
+        "short": all_.short.short_forward, "short_backward": all_.short.short_backward,
+        "split": all_.split.split_forward, "split_backward": all_.split.split_backward,
+        "poison": all_.forward.poison, "count": all_.forward.count, "rotate": all_.rotary.rotate,
+        "step": all_.decode.step, "step_count": all_.decode.step_count,
+    }[case.kernel.removesuffix("_heavy")]  # fmt: skip
 
 
 def compile_case(case: Case) -> dict[str, Any]:
@@ -89,29 +157,21 @@ def compile_case(case: Case) -> dict[str, Any]:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from arithtf.kernels.compat import modules
-    from arithtf.kernels.configs import Tiles, narrower, table_of
-
-    name = f"{case.size},{case.head}" + (f",{case.tokens}" if case.tokens else "")
-    tiles = Tiles(*table_of(case.architecture)[case.kernel][name])
-    if CALLS[case.call]["KIND"] >= 5:
-        tiles = narrower(case.kernel, tiles)
-    kernel = {
-        "forward": modules().forward.forward, "queries": modules().backward.queries,
-        "keys": modules().backward.keys, "table": modules().table.table_sums,
-        "sums": modules().sums.content_sums if case.call == "content" else modules().sums.fire_sums,
-        "short": modules().short.short_forward, "short_backward": modules().short.short_backward,
-    }[case.kernel]  # fmt: skip
+    tiles, kernel = _tiles_of(case), _kernel_of(case)
     amd = case.architecture.startswith("gfx")
     constants = {
         "ROTARY": False, "LOG_SCALE": False, "CAUSAL": True, "PREFIX": False, "DOCUMENTS": False,
-        "SINKS": False, "SINK": False, "PARTIAL": False, "GATHER": case.kernel == "table",
-        "D": case.head, "DP": case.head, "BM": tiles.bm, "BN": tiles.bn, "BS": 16, "U": 64,
-        "KB": 64, "EDGED": False, "COLUMNS": 16, "OF_KEYS": True,
-        "UNITS": 32, "BLOCKS": case.tokens // tiles.bm,
+        "SINKS": False, "GATHER": case.kernel == "table", "D": case.head, "DP": case.head,
+        "BM": tiles.bm, "BN": tiles.bn, "BS": SINK_TILE, "BT": rotary_block(case.head), "U": 64,
+        "KB": 64, "HALF": case.head // 2, "HALF_P": case.head // 2, "EDGED": False, "COLUMNS": 16,
+        "OF_KEYS": True, "CENTRED": False, "HAS_ADD": False, "UNITS": 32,
+        "BLOCKS": -(-case.tokens // tiles.bm),
         "PRECISION": "tf32x3" if case.size == "4" and not amd else "ieee",
-        "UPCAST": False, **CALLS[case.call],
+        "UPCAST": False, "SINK": False, "PARTIAL": False, **CALLS[case.call],
     }  # fmt: skip
+    if case.kernel in ("table", "sums"):
+        constants["COLUMNS"] = 16
+    constants["CENTRED"] &= case.size != "2"
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
     element = "*bf16" if case.size == "2" else "*fp32"
     types = {name: _type(name, element) for name in kernel.arg_names if name not in constants}
@@ -240,7 +300,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"):
         print("expected TRITON_INTERPRET unset, got it set; unset it to compile", file=sys.stderr)
         return 2
-    ensure_kernels()
     chosen = [
         c for c in cases(options.arch)
         if (not options.kernel or c.kernel in options.kernel)

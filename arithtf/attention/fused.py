@@ -55,10 +55,13 @@ def attention(
 
 @lru_cache(maxsize=64)
 def _edges(buckets: int, max_distance: int, bidirectional: bool) -> tuple[int, ...]:
-    """T5's bucket of each difference in [-R, R], R where the last bucket begins."""
-    shape = BucketBias(torch.empty(1, buckets), max_distance, bidirectional)
+    """T5's bucket of each difference in [-R, R], R where the last bucket begins.
+
+    On the CPU whatever the default device is: to read numbers of a GPU would wait for it.
+    """
+    shape = BucketBias(torch.empty(1, buckets, device="cpu"), max_distance, bidirectional)
     reach = shape.thresholds()[-1]
-    return tuple(shape.buckets(torch.arange(-reach, reach + 1)).tolist())
+    return tuple(shape.buckets(torch.arange(-reach, reach + 1, device="cpu")).tolist())
 
 
 def _problem(packed: Sequence[Any]) -> Any:
@@ -81,8 +84,7 @@ def _problem(packed: Sequence[Any]) -> Any:
 
 def _fake(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
     if packed[SHORT]:
-        nothing = [packed[0].new_empty(0, dtype=torch.float32) for _ in range(4)]
-        return torch.empty_like(packed[0]), nothing[0], nothing[1:]
+        return _fake_short(*packed)
     query, _, _, query_ids, key_ids, prefix, documents = packed[:7]
     log_scale, head_levels, windows = packed[12:15]
     read = set(head_levels)
@@ -101,6 +103,16 @@ def _fake(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
     return torch.empty_like(query), query.new_empty(query.shape[:3], dtype=torch.float32), kept
 
 
+def _fake_short(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
+    from arithtf.kernels.whole import keeps
+
+    query, key = packed[:2]
+    log_scale, head_levels = packed[12:14]
+    shapes = keeps(query, key, len(set(head_levels)), log_scale, packed[-1])
+    lse, seen = (query.new_empty(shape, dtype=torch.float32) for shape in shapes)
+    return torch.empty_like(query), lse, [seen]
+
+
 def _forward(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
     from arithtf.kernels import launch, whole
 
@@ -109,9 +121,8 @@ def _forward(*packed: Any) -> tuple[Tensor, Tensor, list[Tensor]]:
         return _fake(*packed)
     with torch.cuda.device_of(query):
         if packed[SHORT]:
-            out = whole.forward(_problem(packed[3:]), *packed[:3])
-            nothing = [query.new_empty(0, dtype=torch.float32) for _ in range(4)]
-            return _laid_out(out, query), nothing[0], nothing[1:]
+            out, lse, seen = whole.forward(_problem(packed[3:]), *packed[:3])
+            return _laid_out(out, query), lse, [seen]
         out, lse, kept = launch.forward(_problem(packed[3:]), *packed[:3])
     return _laid_out(out, query), lse, kept
 
@@ -142,7 +153,7 @@ def _run_backward(
     with torch.cuda.device_of(grad):
         problem = _problem(packed[3:])
         if packed[SHORT]:
-            found = whole.backward(problem, *packed[:3], grad)
+            found = whole.backward(problem, *packed[:3], out, lse, kept[0], grad)
         else:
             found = gradient.backward(problem, *packed[:3], out, lse, kept, grad, wanted)
     parts = [found.query, found.key, found.value, found.scale, *found.tensors]

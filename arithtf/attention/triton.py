@@ -88,10 +88,10 @@ def is_short(
         windows: (back, ahead) of the levels that are read; UNLIMITED both where there is no limit.
         ieee: products of float32 in IEEE arithmetic.
     """
-    from arithtf.kernels.configs import fits_whole
+    from arithtf.kernels.configs import fits_short
 
     tokens = max(query.shape[2], key.shape[2])
-    if not fits_whole(query.device, query.dtype, query.shape[3], tokens, ieee):
+    if not fits_short(query.device, query.dtype, query.shape[3], tokens, ieee):
         return False
     if isinstance(mechanism, Fire | Content):
         return False

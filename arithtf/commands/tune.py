@@ -21,7 +21,7 @@ def tune(arguments: argparse.Namespace) -> int:
         misuse(f"kernels can be tuned on a GPU only: {lacks}; run this on a machine with one")
     from arithtf.kernels import configs, tuning
 
-    kernels = (*configs.KERNELS, *configs.WHOLE)
+    kernels = (*configs.KERNELS, *configs.WHOLE, *configs.SPLIT)
     unknown = [name for name in arguments.kernel or () if name not in kernels]
     if unknown:
         misuse(f"expected kernels out of {', '.join(kernels)}, got {', '.join(unknown)}")

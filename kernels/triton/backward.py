@@ -31,26 +31,30 @@ NONE = _NONE
 
 @triton.jit
 def _query_step(
-    q, g, factor, lse, delta, acc, one, two, at, end, K, V, POISON, ROWS, IDS, DOCUMENT, FIRST,
-    SECOND, h, width, reach, first, second, table, query_id, query_row, low, high, query_column,
-    query_document, prefix, stride_kt, stride_vt,
+    q, g, factor, lse, delta, acc, one, two, moved, rest, mean, at, end, K, V, POISON, ROWS, IDS,
+    DOCUMENT, FIRST, SECOND, h, width, reach, first, second, table, query_id, query_row, low, high,
+    query_column, query_document, prefix, stride_kt, stride_vt,
     MASKED: tl.constexpr, SINK: tl.constexpr, GATHER: tl.constexpr, KIND: tl.constexpr,
     WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
-    D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    CENTRED: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr,
+    UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """Add ds . k over the keys at positions `at`, and the bias sums."""
+    """Add ds . k over the keys at positions `at`, and the bias sums.
+
+    CENTRED: also ds * x, ds and weight * x, where x is what the logit factor multiplies.
+    """
     row = rows_at(ROWS, at, end, GATHER)
     live = (row >= 0) & (tl.load(POISON + row, mask=row >= 0, other=0.0) == 0.0)
     k = load_rows(K, row, stride_kt, live, D, DP, UPCAST)
     v = load_rows(V, row, stride_vt, live, D, DP, UPCAST)
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+    raw = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if SINK:
         key_id = row
-        scores = scores * factor[:, None]
+        scores = raw * factor[:, None]
     else:
         key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        scores, shift = scores_of(
-            scores, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
+        scores, shift, raw = scores_of(
+            raw, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
             tl.where(live, row, -1)[None, :], FIRST, SECOND, h, width, reach, first, second, table,
             KIND, WIDTH,
         )  # fmt: skip
@@ -65,7 +69,14 @@ def _query_step(
         )  # fmt: skip
         # Not p: what is invisible may be large enough to make 0 * infinity of it.
         ds = tl.where(seen, ds, 0.0)
+        if CENTRED:
+            p = tl.where(seen, p, 0.0)
+            raw = tl.where(seen, raw, 0.0)
     acc = tl.dot(ds.to(k.dtype), k, acc, input_precision=PRECISION)
+    if CENTRED:
+        moved += tl.sum(ds * raw, 1)
+        rest += tl.sum(ds, 1)
+        mean += tl.sum(p * raw, 1)
     if (not SINK) and KIND >= BY_QUERY:
         one += tl.sum(ds * shift, 1)
     elif (not SINK) and KIND != NONE and KIND != FIRE:
@@ -74,7 +85,7 @@ def _query_step(
         )
         one += more
         two += more2
-    return acc, one, two
+    return acc, one, two, moved, rest, mean
 
 
 @triton.jit
@@ -88,7 +99,7 @@ def queries(
     KIND: tl.constexpr, WIDTH: tl.constexpr, ROTARY: tl.constexpr, LOG_SCALE: tl.constexpr,
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
     GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
-    BS: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+    BS: tl.constexpr, CENTRED: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
     """One program: dq of BM queries; SUMS gets three numbers (scale, bias first, bias second)."""
     program = tl.program_id(0)
@@ -133,6 +144,9 @@ def queries(
     acc = tl.zeros([BM, DP], tl.float32)
     one = tl.zeros([BM], tl.float32)
     two = tl.zeros([BM], tl.float32)
+    moved = tl.zeros([BM], tl.float32)
+    rest = tl.zeros([BM], tl.float32)
+    mean = tl.zeros([BM], tl.float32)
     bounds = RANGES + (plan * blocks + block) * 4
     lo = tl.load(bounds)
     a = tl.load(bounds + 1)
@@ -144,14 +158,14 @@ def queries(
         stop = a + hi - z if part == 0 else z
         for i in range(start, stop, BN):
             n = tl.where(i < a, i, i + z - a) if part == 0 else i
-            acc, one, two = _query_step(
-                q, g, factor, lse, delta, acc, one, two, n + tl.arange(0, BN), tk, K + k_at,
-                V + v_at, POISON + head * tk, KEY_ROWS + plan * tk, KEY_IDS + plan * tk,
-                document_of, FIRST, SECOND, h, width, reach, first, second, table, query_id,
-                tl.where(live, row, -1), low, high, query_column, query_document, prefix,
-                stride_kt, stride_vt,
+            acc, one, two, moved, rest, mean = _query_step(
+                q, g, factor, lse, delta, acc, one, two, moved, rest, mean, n + tl.arange(0, BN),
+                tk, K + k_at, V + v_at, POISON + head * tk, KEY_ROWS + plan * tk,
+                KEY_IDS + plan * tk, document_of, FIRST, SECOND, h, width, reach, first, second,
+                table, query_id, tl.where(live, row, -1), low, high, query_column, query_document,
+                prefix, stride_kt, stride_vt,
                 part == 0, False, GATHER, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
-                D, DP, PRECISION, UPCAST,
+                CENTRED, D, DP, PRECISION, UPCAST,
             )  # fmt: skip
     # acc . q is what the logit factor gets, for it is sum_j ds_ij (k_j . q_i); and content.
     d_factor = tl.sum(acc * q.to(tl.float32), 1)
@@ -164,14 +178,14 @@ def queries(
     if SINKS:
         bounds = SINK_RANGES + (plan * blocks + block) * 2
         for n in range(tl.load(bounds), tl.load(bounds + 1), BS):
-            acc, one, two = _query_step(
-                q, g, factor, lse, delta, acc, one, two, n + tl.arange(0, BS), sinks,
-                K_PLAIN + k_at, V + v_at, POISON + head * tk, SINK_ROWS + b * per_batch * sinks,
-                KEY_IDS, document_of, FIRST, SECOND, h, width, reach, first, second, table,
-                query_id, row, low, high, query_column, query_document, prefix, stride_kt,
-                stride_vt,
+            acc, one, two, moved, rest, mean = _query_step(
+                q, g, factor, lse, delta, acc, one, two, moved, rest, mean, n + tl.arange(0, BS),
+                sinks, K_PLAIN + k_at, V + v_at, POISON + head * tk,
+                SINK_ROWS + b * per_batch * sinks, KEY_IDS, document_of, FIRST, SECOND, h, width,
+                reach, first, second, table, query_id, row, low, high, query_column,
+                query_document, prefix, stride_kt, stride_vt,
                 True, True, DOCUMENTS, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
-                D, DP, PRECISION, UPCAST,
+                CENTRED, D, DP, PRECISION, UPCAST,
             )  # fmt: skip
         if ROTARY:
             d_factor += tl.sum(acc * q.to(tl.float32), 1)
@@ -179,6 +193,10 @@ def queries(
             d_factor = tl.sum(acc * q.to(tl.float32), 1)
             if KIND >= BY_QUERY:
                 d_factor += one
+    if CENTRED:
+        # ds of a row sums to 0 but for rounding, and x may have a part common to the row: off
+        # with what is left, spread over the row as the weights are.
+        d_factor = moved - rest * mean
     target = DQ_PLAIN if (ROTARY and SINKS) else DQ
     store_rows(target + q_at, row, stride_qt, row >= 0, acc * (growth * scale)[:, None], D, DP)
     sums = SUMS + (head * blocks + block) * 3
@@ -214,7 +232,7 @@ def _key_step(
         scores = scores * (factor * LOG2E)[None, :]
     else:
         query_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        scores, _ = scores_of(
+        scores, _, _ = scores_of(
             scores, (factor * LOG2E)[None, :], query_id[None, :], key_id[:, None],
             tl.where(live, row, -1)[None, :], key_row[:, None], FIRST, SECOND, h, width, reach,
             first, second, table, KIND, WIDTH,

@@ -15,7 +15,7 @@ def modules() -> SimpleNamespace:
 
     if triton.__version__.startswith("3.6.") and triton.knobs.runtime.interpret:
         _let_tensors_be_indices()
-    names = ("forward", "backward", "table", "rotary", "short", "sums", "decode")
+    names = ("forward", "backward", "table", "rotary", "short", "split", "sums", "decode")
     return SimpleNamespace(
         **{name: importlib.import_module(f"arithtf.kernels.{name}") for name in names}
     )

@@ -19,8 +19,12 @@ class Tiles(NamedTuple):
     stages: int
 
 
-KERNELS = ("forward", "queries", "keys", "table", "sums")
+KERNELS = (
+    "forward", "queries", "keys", "forward_heavy", "queries_heavy", "keys_heavy", "table", "sums",
+)  # fmt: skip
+# Short sequences: in one tile, and in blocks where one tile would spill registers.
 WHOLE = ("short", "short_backward")
+SPLIT = ("split", "split_backward")
 
 
 def padded(head_dim: int) -> int:
@@ -55,33 +59,40 @@ def size_of(name: str, dtype: torch.dtype, ieee: bool) -> str:
     return f"{dtype.itemsize}{'i' if ieee and dtype.itemsize == 4 and name[:3] == 'sm_' else ''}"
 
 
-def whole_limits(
+def short_limits(
     device: torch.device, dtype: torch.dtype, ieee: bool
 ) -> tuple[tuple[int, int], ...]:
-    """Head dimensions and tokens up to which there are kernels for short sequences.
-
-    Those hold all keys of a sequence in one tile. What the file lacks would spill registers.
-    """
+    """Head dimensions and tokens up to which there are kernels for short sequences."""
     name = architecture(device)
-    return _limits(name, size_of(name, dtype, ieee))
+    size = size_of(name, dtype, ieee)
+    return _limits(name, size, WHOLE) + _limits(name, size, SPLIT)
 
 
 @cache
-def _limits(name: str, size: str) -> tuple[tuple[int, int], ...]:
-    both = set.intersection(*(set(table_of(name)[kernel]) for kernel in WHOLE))
+def _limits(name: str, size: str, kernels: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    both = set.intersection(*(set(table_of(name)[kernel]) for kernel in kernels))
     sizes = [key.split(",") for key in sorted(both)]
     return tuple((int(head), int(tokens)) for bytes_, head, tokens in sizes if bytes_ == size)
 
 
 # What torch.compiler.assume_constant_result does; to call that would import Triton.
-whole_limits._dynamo_marked_constant = True  # type: ignore[attr-defined]
+short_limits._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def fits_short(
+    device: torch.device, dtype: torch.dtype, head_dim: int, tokens: int, ieee: bool
+) -> bool:
+    """Whether the kernels for short sequences have tiles for these sizes."""
+    limits = short_limits(device, dtype, ieee)
+    return any(head_dim <= head and tokens <= most for head, most in limits)
 
 
 def fits_whole(
     device: torch.device, dtype: torch.dtype, head_dim: int, tokens: int, ieee: bool
 ) -> bool:
-    """Whether the kernels for short sequences have a tile for these sizes."""
-    limits = whole_limits(device, dtype, ieee)
+    """Whether one tile holds a sequence of these sizes; a larger one would spill registers."""
+    name = architecture(device)
+    limits = _limits(name, size_of(name, dtype, ieee), WHOLE)
     return any(head_dim <= head and tokens <= most for head, most in limits)
 
 
@@ -94,36 +105,29 @@ def tiles(
     return Tiles(*table_of(name)[kernel][key])
 
 
-def narrower(kernel: str, found: Tiles) -> Tiles:
-    """Tiles for mechanisms that need more registers (FIRE, content).
-
-    Half of the outer side, and nothing is loaded ahead.
-    """
-    if kernel in ("forward", "queries"):
-        return found._replace(bm=max(16, found.bm // 2), stages=1)
-    if kernel == "keys":
-        return found._replace(bn=max(16, found.bn // 2), stages=1)
-    return found
+def heavy(kernel: str) -> str:
+    """The entry of a kernel for mechanisms that need more registers for a pair."""
+    return f"{kernel}_heavy" if f"{kernel}_heavy" in KERNELS else kernel
 
 
-class Whole(NamedTuple):
-    """A tile that holds all keys of a sequence: padded head, keys, and the configuration."""
+class Short(NamedTuple):
+    """Configuration of a kernel for short sequences: padded head, tokens it serves, tiles."""
 
     head: int
-    keys: int
+    tokens: int
     tiles: Tiles
 
 
-def whole_tiles(
+def short_tiles(
     kernel: str, device: torch.device, dtype: torch.dtype, head_dim: int, tokens: int, ieee: bool
-) -> Whole:
-    """The smallest configured tile that holds sequences of `tokens`."""
+) -> Short:
+    """The smallest configuration that serves sequences of `tokens`."""
     name = architecture(device)
     size = size_of(name, dtype, ieee)
     found = [
-        Whole(int(head), int(keys), Tiles(*entry))
+        Short(int(head), int(most), Tiles(*entry))
         for key, entry in table_of(name)[kernel].items()
-        for bytes_, head, keys in [key.split(",")]
-        if bytes_ == size and head_dim <= int(head) and tokens <= int(keys)
+        for bytes_, head, most in [key.split(",")]
+        if bytes_ == size and head_dim <= int(head) and tokens <= int(most)
     ]
-    return min(found, key=lambda whole: (whole.keys, whole.head))
+    return min(found, key=lambda short: (short.tokens, short.head))

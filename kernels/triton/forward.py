@@ -42,7 +42,7 @@ def _step(
         scores = scores * factor[:, None]
     else:
         key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
-        scores, _ = scores_of(
+        scores, _, _ = scores_of(
             scores, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
             row[None, :], FIRST, SECOND, h, width, reach, first, second, table, KIND, WIDTH,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from arithtf.kernels.launch import (
     PARTS,
     SINK_TILE,
     Launch,
+    centred,
     dense,
     kernels,
     prepare,
@@ -86,7 +87,8 @@ def _queries(
         problems.sink_ranges(plan, bm, SINK_TILE) if plan.sinks else launch.nothing,
         *launch.strides, launch.heads, len(problem.read), launch.tq, launch.tk, plan.sinks, blocks,
         problem.query_start, launch.per_batch, inputs.width, inputs.reach,
-        ROTARY=rotary, SINKS=plan.sinks > 0, BM=bm, BN=bn, BS=SINK_TILE, **launch.constants,
+        ROTARY=rotary, SINKS=plan.sinks > 0, BM=bm, BN=bn, BS=SINK_TILE,
+        CENTRED=centred(problem, inputs.query), **launch.constants,
         num_warps=warps, num_stages=stages,
     )  # fmt: skip
     if rotary:
@@ -124,6 +126,7 @@ def _keys(
         dk = rotate(problem, dk, problem.key_ids, -1.0)
     if not plan.sinks:
         return dk, dv
+    bm, _, warps, stages = launch.tiles("sinks")
     partial = plan.sink_rows is None
     parts = min(PARTS, -(-launch.tq // bm)) if partial else 1
     into_k, into_v = dk, dv

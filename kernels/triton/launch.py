@@ -11,8 +11,8 @@ from torch import Tensor
 
 from arithtf.kernels import plan as plans
 from arithtf.kernels import problem as problems
-from arithtf.kernels.configs import Tiles, narrower, padded, tiles
-from arithtf.kernels.problem import FIRE, Plan, Problem
+from arithtf.kernels.configs import Tiles, heavy, padded, tiles
+from arithtf.kernels.problem import KERPLE, TABLE, Plan, Problem
 
 # A table row up to this width is kept in shared memory, a wider one is read from global memory.
 WIDEST_ROW = 4096
@@ -136,6 +136,11 @@ def content_vectors(problem: Problem) -> tuple[Tensor | None, Tensor | None]:
     return query_vectors, next(given).detach().float() if has_key else None
 
 
+def rotary_block(head_dim: int) -> int:
+    """Positions of a program that rotates: so many that 2048 pairs of numbers stay in registers."""
+    return min(64, 4096 // padded(head_dim))
+
+
 def rotate(
     problem: Problem, x: Tensor, ids: Tensor, sign: float, add: Tensor | None = None
 ) -> Tensor:
@@ -143,7 +148,7 @@ def rotate(
     batch, heads, length, dim = x.shape
     out = torch.empty_like(x)
     ids = ids.contiguous()
-    block = 64
+    block = rotary_block(dim)
     blocks = -(-length // block)
     kernels().rotary.rotate[(max(batch * heads * blocks, 1),)](
         x, out, x if add is None else add, ids, _numbers(problem.head_levels, x),
@@ -165,7 +170,7 @@ def constants_of(problem: Problem, inputs: Inputs) -> dict[str, Any]:
     whole = query.dtype == torch.float32 or interpreted
     three = whole and not (interpreted or problem.ieee or torch.version.hip is not None)
     wide = 1 << (inputs.width - 1).bit_length()
-    table = problem.kind == 1 and wide <= WIDEST_ROW
+    table = problem.kind == TABLE and wide <= WIDEST_ROW
     dim = query.shape[3]
     return {
         "KIND": problem.kind, "WIDTH": max(wide, 16) if table else 0,
@@ -173,6 +178,14 @@ def constants_of(problem: Problem, inputs: Inputs) -> dict[str, Any]:
         "PRECISION": "tf32x3" if three else "ieee",
         "UPCAST": interpreted and query.dtype != torch.float32,
     }  # fmt: skip
+
+
+def centred(problem: Problem, query: Tensor) -> bool:
+    """Whether the gradient of the scale is summed with the mean of each row taken off.
+
+    In float32, where what it takes off would be most of the error.
+    """
+    return problem.scale is not None and query.dtype == torch.float32
 
 
 class Launch:
@@ -201,10 +214,19 @@ class Launch:
         }  # fmt: skip
 
     def tiles(self, kernel: str) -> Tiles:
-        """Configured tiles of a kernel."""
-        query = self.inputs.query
-        found = tiles(kernel, query.device, query.dtype, query.shape[3], self.problem.ieee)
-        return narrower(kernel, found) if self.problem.kind >= FIRE else found
+        """Configured tiles of a kernel; smaller ones where a pair needs more registers.
+
+        That is so for Kerple, FIRE, content and wide tables, and where two of logarithmic scale,
+        prefix and documents meet. "sinks" is the kernel for dk and dv without a mechanism.
+        """
+        problem, query = self.problem, self.inputs.query
+        at_once = problem.log_scale + self.constants["PREFIX"] + self.constants["DOCUMENTS"]
+        wide = problem.kind == TABLE and not self.constants["WIDTH"]
+        if kernel == "sinks":
+            kernel = "keys"
+        elif problem.kind >= KERPLE or wide or at_once > 1:
+            kernel = heavy(kernel)
+        return tiles(kernel, query.device, query.dtype, query.shape[3], problem.ieee)
 
     def or_nothing(self, tensor: Tensor | None) -> Tensor:
         """A tensor, or a stand-in for one that is not read."""

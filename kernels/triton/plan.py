@@ -13,7 +13,7 @@ interior. Everything here is linear in tokens. Only PyTorch is used.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -113,9 +113,12 @@ def make_side(
     return Side(rows.to(torch.int32), ids.gather(2, rows), first, documents, sorted_levels)
 
 
-@lru_cache(maxsize=256)
+@cache
 def device_numbers(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Host numbers on the device; kept, so that a captured graph never copies from the host."""
+    """Host numbers on the device, made in the first call that wants them and kept for good.
+
+    A captured graph must not copy from the host, and reads these at every replay: none may go.
+    """
     return torch.tensor(values, dtype=dtype, device=device)
 
 

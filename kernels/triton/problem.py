@@ -12,10 +12,10 @@ from torch import Tensor
 from arithtf.kernels import plan as plans
 from arithtf.kernels.plan import Side
 
-FIRE = 5
+TABLE, KERPLE, FIRE = 1, 3, 5
 KINDS = {
-    "none": 0, "rotary": 0, "table": 1, "buckets": 1, "alibi": 2, "kerple": 3, "fire": FIRE,
-    "content": FIRE,
+    "none": 0, "rotary": 0, "table": TABLE, "buckets": TABLE, "alibi": 2, "kerple": KERPLE,
+    "fire": FIRE, "content": FIRE,
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _score_gradients(
 ):  # fmt: skip
     """ds of all pairs [BM, BN], 0 for those that are invisible."""
     first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, 0)
-    scores, _ = scores_of(
+    scores, _, _ = scores_of(
         tl.dot(q, tl.trans(k), input_precision=PRECISION), (factor * LOG2E)[:, None],
         query_id[:, None], key_id[None, :], query_row[:, None], key_row[None, :], FIRST, SECOND, h,
         width, reach, first, second, table, KIND, 0,

@@ -119,12 +119,10 @@ def content(
         value = tl.zeros(there.shape, tl.float32)
     else:
         column = table_column(query_id, key_id, width // 2)
-        at = query_row.to(tl.int64) * width + column
-        value = tl.load(FIRST + at, mask=there, other=0.0)
+        value = tl.load(FIRST + query_row.to(tl.int64) * width + column, mask=there, other=0.0)
     if KIND != BY_QUERY:
         column = table_column(query_id, key_id, width2 // 2)
-        at = key_row.to(tl.int64) * width2 + column
-        value += tl.load(SECOND + at, mask=there, other=0.0)
+        value += tl.load(SECOND + key_row.to(tl.int64) * width2 + column, mask=there, other=0.0)
     return value
 
 
@@ -133,7 +131,7 @@ def scores_of(
     products, factor, query_id, key_id, query_row, key_row, FIRST, SECOND, h, width, reach, first,
     second, row, KIND: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """(q . k + content) * factor + bias; and the content."""
+    """(q . k + content) * factor + bias; the content; and q . k + content."""
     shift = products
     if KIND >= BY_QUERY:
         shift = content(query_id, key_id, query_row, key_row, FIRST, SECOND, width, reach, KIND)
@@ -141,7 +139,7 @@ def scores_of(
     scores = products * factor
     if KIND != NONE and KIND < BY_QUERY:
         scores += bias(query_id, key_id, FIRST, h, width, reach, first, second, row, KIND, WIDTH)
-    return scores, shift
+    return scores, shift, products
 
 
 @triton.jit

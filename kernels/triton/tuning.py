@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arithtf.kernels.configs import KERNELS, WHOLE, Tiles, table_of
+from arithtf.kernels.configs import KERNELS, SPLIT, WHOLE, Tiles, table_of
 
 Timer = Callable[[str, str, Tiles], float]
 """Seconds that a kernel takes with these tiles, by its name and its entry in the file."""
@@ -66,7 +66,7 @@ def fastest(kernel: str, entry: str, now: Tiles, time: Timer) -> tuple[Tiles, fl
 def tune(
     table: dict[str, dict[str, list[int]]],
     time: Timer,
-    kernels: Iterable[str] = (*KERNELS, *WHOLE),
+    kernels: Iterable[str] = (*KERNELS, *WHOLE, *SPLIT),
     sizes: Iterable[str] = ("2", "4"),
     report: Callable[[str, str, Tiles, float, float], None] | None = None,
 ) -> dict[str, dict[str, list[int]]]:
@@ -141,14 +141,15 @@ class GpuTimer:
         )
         numbers = torch.zeros(8, 33, device=self.device, requires_grad=True)
         vectors = torch.zeros(8, 17, int(head), device=self.device, requires_grad=True)
-        mechanism = Content(None, vectors) if kernel == "sums" else BiasTable(numbers)
+        content = kernel == "sums" or kernel.endswith("_heavy")
+        mechanism = Content(None, vectors) if content else BiasTable(numbers)
         leaves: list[Tensor] = [q, k, v, *mechanism.tensors()]
         grad = torch.randn_like(q)
         impl = "triton-ieee" if ieee else "triton"
 
         def run() -> Any:
             out = attention(q, k, v, mechanism=mechanism, impl=impl)
-            if kernel in ("forward", "short"):
+            if kernel in ("forward", "forward_heavy", "short", "split"):
                 return out
             return torch.autograd.grad(out, leaves, grad)
 

@@ -1,4 +1,4 @@
-"""Launchers of short sequences: one tile holds all queries and keys of a sequence."""
+"""Launchers of short sequences: one program takes a sequence, in one tile or split into blocks."""
 
 from __future__ import annotations
 
@@ -8,28 +8,70 @@ import torch
 from torch import Tensor
 
 from arithtf.kernels import plan as plans
-from arithtf.kernels.configs import power_of_two, whole_tiles
-from arithtf.kernels.launch import Inputs, constants_of, dense, kernels, prepare, rotate
+from arithtf.kernels.configs import WHOLE, fits_whole, power_of_two, short_tiles
+from arithtf.kernels.launch import Inputs, centred, constants_of, dense, kernels, prepare, rotate
 from arithtf.kernels.problem import Gradients, Problem
 
 
-def forward(problem: Problem, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention over short sequences: [B, H, Tq, D] in the layout of the query."""
+def is_whole(query: Tensor, key: Tensor, ieee: bool) -> bool:
+    """Whether one tile holds a sequence; otherwise it is split into blocks."""
+    tokens = max(query.shape[2], key.shape[2])
+    return fits_whole(query.device, query.dtype, query.shape[3], tokens, ieee)
+
+
+def keeps(
+    query: Tensor, key: Tensor, levels: int, log_scale: bool, ieee: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of what `forward` keeps for `backward`: logarithms of sums, keys seen.
+
+    Args:
+        levels: how many levels are read.
+    """
+    if is_whole(query, key, ieee):
+        return (0,), (0,)
+    batch, _, tq, _ = query.shape
+    return tuple(query.shape[:3]), (batch, levels, tq) if log_scale else (0,)
+
+
+def forward(
+    problem: Problem, query: Tensor, key: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Attention over short sequences.
+
+    Returns:
+        out [B, H, Tq, D] in the layout of the query; float32 logarithms of the softmax sums and
+        keys seen, of the shapes that `keeps` says.
+    """
     inputs = prepare(problem, query, key, value, expand=False)
     out = torch.empty_like(inputs.query)
     shared, sizes, constants, grid = _common(problem, inputs)
-    kernels().short.short_forward[grid](
-        inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key, out, *shared,
-        *_strides(problem, inputs), query.shape[1], len(problem.read), *sizes,
-        **constants | _tiles("short", inputs, problem),
-    )  # fmt: skip
-    return out
+    of_lse, of_seen = keeps(query, key, len(problem.read), problem.log_scale, problem.ieee)
+    lse, seen = (torch.empty(n, dtype=torch.float32, device=out.device) for n in (of_lse, of_seen))
+    tensors = (inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key, out)
+    rest = (*shared, *_strides(problem, inputs), query.shape[1], len(problem.read), *sizes)
+    if is_whole(query, key, problem.ieee):
+        tiles = _tiles("short", inputs, problem)
+        kernels().short.short_forward[grid](*tensors, *rest, **constants | tiles)
+    else:
+        tiles = _tiles("split", inputs, problem)
+        kernels().split.split_forward[grid](*tensors, lse, seen, *rest, **constants | tiles)
+    return out, lse, seen
 
 
 def backward(
-    problem: Problem, query: Tensor, key: Tensor, value: Tensor, grad: Tensor
+    problem: Problem,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    seen: Tensor,
+    grad: Tensor,
 ) -> Gradients:
-    """All gradients of `forward`; softmax is computed again, nothing else was kept."""
+    """All gradients of `forward`, given what it returned and the gradient of the output.
+
+    A sequence in one tile has its softmax computed again.
+    """
     inputs = prepare(problem, query, key, value, expand=False)
     grad = dense(grad, inputs.query)
     dq, dk, dv = (torch.empty_like(x) for x in (inputs.query, inputs.key, inputs.value))
@@ -39,16 +81,30 @@ def backward(
     low, columns = table_columns(problem)
     batch, heads = query.shape[:2]
     sums = torch.zeros(batch, heads, 3 + columns, dtype=torch.float32, device=query.device)
-    kernels().short.short_backward[grid](
-        inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key, grad,
-        dq, dk, dv, plain_dq, plain_dk, sums, *shared, *_strides(problem, inputs), heads,
-        len(problem.read), *sizes, low, columns, COLUMNS=max(16, power_of_two(columns)),
-        **constants | _tiles("short_backward", inputs, problem),
-    )  # fmt: skip
+    given = (inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key)
+    wanted = (dq, dk, dv, plain_dq, plain_dk, sums, *shared)
+    rest = (*_strides(problem, inputs), heads, len(problem.read), *sizes, low, columns)
+    constants["COLUMNS"] = max(16, power_of_two(columns))
+    if is_whole(query, key, problem.ieee):
+        tiles = _tiles("short_backward", inputs, problem)
+        run = kernels().short.short_backward[grid]
+        run(*given, grad, *wanted, *rest, **constants | tiles)
+    else:
+        tiles = _tiles("split_backward", inputs, problem)
+        run = kernels().split.split_backward[grid]
+        kept = (dense(out, inputs.query), grad, lse, seen)
+        tiles["CENTRED"] = centred(problem, query)
+        run(*given, *kept, *wanted, *rest, **constants | tiles)
     if problem.mechanism == "rotary":
         dq = rotate(problem, dq, problem.query_ids, -1.0, plain_dq if apart else None)
         dk = rotate(problem, dk, problem.key_ids, -1.0, plain_dk if apart else None)
-    total = sums.sum(0)
+    return Gradients(dq, dk, dv, *_parameters(problem, sums.sum(0), low, columns))
+
+
+def _parameters(
+    problem: Problem, total: Tensor, low: int, columns: int
+) -> tuple[Tensor | None, list[Tensor | None]]:
+    """Gradients of the scale and of the mechanism's tensors from the sums [H, 3 + columns]."""
     tensors: list[Tensor | None] = [None] * len(problem.tensors)
     if problem.mechanism in ("table", "buckets"):
         table = problem.tensors[0]
@@ -58,7 +114,7 @@ def backward(
     elif problem.mechanism in ("alibi", "kerple"):
         tensors = [total[:, i + 1].to(t.dtype) for i, t in enumerate(problem.tensors)]
     scale = None if problem.scale is None else total[:, 0].to(problem.scale.dtype)
-    return Gradients(dq, dk, dv, scale, tensors)
+    return scale, tensors
 
 
 def table_columns(problem: Problem) -> tuple[int, int]:
@@ -128,13 +184,16 @@ def _strides(problem: Problem, inputs: Inputs) -> tuple[int, ...]:
 
 
 def _tiles(kernel: str, inputs: Inputs, problem: Problem) -> dict[str, int]:
-    """The tile: as many queries as the configuration says, all keys."""
+    """The tile: as many queries as the configuration says; all keys, or a block of them."""
     query, tq, tk = inputs.query, inputs.query.shape[2], inputs.key.shape[2]
-    found = whole_tiles(
+    found = short_tiles(
         kernel, query.device, query.dtype, query.shape[3], max(tq, tk), problem.ieee
     )
     bm = min(found.tiles.bm, max(16, power_of_two(tq)))
-    return {
-        "DP": found.head, "BM": bm, "BN": found.keys, "BLOCKS": -(-tq // bm),
-        "num_warps": found.tiles.warps, "num_stages": found.tiles.stages,
+    sizes = {
+        "DP": found.head, "BM": bm, "num_warps": found.tiles.warps,
+        "num_stages": found.tiles.stages,
     }  # fmt: skip
+    if kernel in WHOLE:
+        return sizes | {"BN": found.tokens, "BLOCKS": -(-tq // bm)}
+    return sizes | {"BN": min(found.tiles.bn, max(16, power_of_two(tk)))}

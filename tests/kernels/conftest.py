@@ -59,7 +59,7 @@ def interpreted(monkeypatch):
 @pytest.fixture
 def general(monkeypatch, interpreted):
     """No sequence counts as short."""
-    monkeypatch.setattr(configs, "whole_limits", lambda *_: ())
+    monkeypatch.setattr(configs, "short_limits", lambda *_: ())
 
 
 @pytest.fixture(params=["general", "short"])

@@ -2,7 +2,17 @@
 
 import pytest
 import torch
-from kernel_cases import DIM, ENCODINGS, HEADS, LENGTHS, ORDERS, check, gradients, some_of
+from kernel_cases import (
+    DIM,
+    ENCODINGS,
+    HEADS,
+    LENGTHS,
+    ORDERS,
+    check,
+    gradients,
+    scale_errors,
+    some_of,
+)
 
 from arithtf.attention import BiasTable, Rotary
 
@@ -42,6 +52,13 @@ def test_wide_table_and_sparse_ids():
     call = {"query_ids": sparse, "key_ids": sparse, "windows": (None,)}
     check(tensors, BiasTable(torch.randn(HEADS, 129)), call)
     check(tensors, BiasTable(torch.randn(HEADS, 8193)), {"windows": (None,)})
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("length", [60, 90])
+def test_scale_errs_at_most_twice_as_much_as_torch(length):
+    of_torch, of_ours = scale_errors(length, 16, torch.float32)
+    assert of_ours <= 2 * of_torch
 
 
 @pytest.mark.usefixtures("general")

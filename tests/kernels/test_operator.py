@@ -1,13 +1,16 @@
 """The registered operator: opcheck, torch.compile, errors, and what `auto` takes."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 import torch
-from kernel_cases import DIM, HEADS
+from kernel_cases import DIM, ENCODINGS, HEADS, leaves
+from torch import Tensor
+from torch._dynamo.backends.debugging import aot_eager
 
-from arithtf.attention import NONE, Alibi, BiasTable, Rotary, attention, explain, ops
+from arithtf.attention import NONE, Alibi, BiasTable, LogScale, Rotary, attention, explain, ops
 from arithtf.attention.arguments import geometry_of
 from arithtf.attention.triton import is_short
 
@@ -54,6 +57,41 @@ def test_compiled_whole_equals_eager():
     second = torch.autograd.grad(two, inputs, weight)
     assert torch.equal(one, two)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("name", ["t5", "kerple log", "disentangled", "fire"])
+def test_compiled_once_for_all_ids(name):
+    """Ids, documents and parameters are data: other ones take the same graph, gradients too."""
+    names = [f.name for f in dataclasses.fields(ENCODINGS[name]())]
+    torch.manual_seed(0)
+    mechanism = ENCODINGS[name]()
+    parameters = {n: leaves(p) for n in names if isinstance(p := getattr(mechanism, n), Tensor)}
+    inputs = [*qkv(requires_grad=True), *parameters.values(), torch.rand(HEADS).requires_grad_()]
+    graphs = []
+
+    def call(ids, documents, q, k, v, *rest):
+        filled = dataclasses.replace(mechanism, **dict(zip(parameters, rest, strict=False)))
+        return attention(
+            q, k, v, mechanism=filled, query_ids=ids, key_ids=ids, windows=(4, None), sinks=1,
+            documents=documents, scale=LogScale(rest[-1]), impl="triton",
+        )  # fmt: skip
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return aot_eager(graph, example)
+
+    compiled = torch.compile(call, fullgraph=True, backend=backend)
+    for seed in range(2):
+        rng = torch.Generator().manual_seed(seed)
+        ids = torch.randint(-5, 5, (2, 2, 20), dtype=torch.int32, generator=rng)
+        documents = torch.randint(0, 2, (2, 20), generator=rng).cumsum(1).to(torch.int32)
+        found = []
+        for function in (call, compiled):
+            out = function(ids, documents, *inputs)
+            found.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert len(graphs) == 1
 
 
 @pytest.mark.usefixtures("both")

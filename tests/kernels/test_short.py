@@ -37,7 +37,7 @@ def test_matches_reference(encoding, order, length):
     check(tensors, ENCODINGS[encoding](), call)
 
 
-@pytest.mark.parametrize("dim", [8, 24, 32])
+@pytest.mark.parametrize("dim", [8, 24, 32, 48])
 def test_head_dimensions(dim):
     torch.manual_seed(dim)
     tensors = [torch.randn(1, HEADS, 33, dim) for _ in range(3)]
@@ -94,8 +94,9 @@ def test_what_counts_as_short():
 
     assert asked()
     assert not asked(length=129)
-    assert not asked(dim=33)
-    assert asked(dim=33, dtype=torch.bfloat16)
+    assert asked(dim=64)
+    assert not asked(dim=65)
+    assert asked(dim=64, dtype=torch.bfloat16)
     wide = BiasTable(torch.zeros(HEADS, 201))
     assert asked(mechanism=wide)
     assert not asked(mechanism=wide, windows=((1, 1), (2**33, 2**33)))

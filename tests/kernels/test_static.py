@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from arithtf.attention.triton import LARGEST_IEEE_HEAD
-from arithtf.kernels.configs import KERNELS, WHOLE, table_of
-from bench.static import ARCHITECTURES, BUDGETS, HEADS, Case, cases, key
+from arithtf.kernels.configs import KERNELS, SPLIT, WHOLE, table_of
+from bench.static import ALONE, ARCHITECTURES, BUDGETS, CALLS_OF, HEADS, Case, cases, key
 
 ROOT = Path(__file__).resolve().parents[2]
 HAVE_TRITON = importlib.util.find_spec("triton") is not None
+# Kernels that move, count or take one query.
+WITHOUT_PRODUCTS = ("poison", "count", "rotate", "step", "step_count")
 # Shared memory that one program may have.
 SHARED = {"sm_80": 166912, "sm_90": 232448, "gfx942": 65536}
 COMPILE = (
@@ -22,23 +25,6 @@ COMPILE = (
     "from bench.static import Case, measure;"
     "print(json.dumps(measure([Case(*c) for c in json.load(sys.stdin)], 1)))"
 )
-
-# The interpreter takes what the compiler refuses (types that change in a branch, for one).
-STEPS = """
-from bench.checkout import ensure_kernels; ensure_kernels()
-from triton import compile
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from arithtf.kernels.compat import modules
-from bench.static import _type
-constants = dict(KIND=1, WIDTH=16, LOG_SCALE=True, SINKS=True, D=64, DP=64, BN=64, BS=16)
-constants["UPCAST"] = False
-for kernel in (modules().decode.step, modules().decode.step_count):
-    names = kernel.arg_names
-    known = {n: v for n, v in constants.items() if n in names}
-    types = {n: "constexpr" if n in known else _type(n, "*bf16") for n in names}
-    compile(ASTSource(kernel, types, constexprs=known), target=GPUTarget("cuda", 90, 32))
-"""
 
 
 def budgets():
@@ -52,7 +38,7 @@ def test_every_configuration_has_a_budget():
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "interpreter"])
 def test_configurations_are_complete(architecture):
     table = table_of(architecture)
-    assert set(table) == {*KERNELS, *WHOLE}
+    assert set(table) == {*KERNELS, *WHOLE, *SPLIT}
     wanted = {f"2,{head}" for head in HEADS} | {f"4,{head}" for head in HEADS}
     if architecture != "interpreter":
         wanted.remove("4,256")
@@ -60,6 +46,11 @@ def test_configurations_are_complete(architecture):
         wanted |= {f"4i,{head}" for head in HEADS if head <= LARGEST_IEEE_HEAD}
     for kernel in KERNELS:
         assert set(table[kernel]) == wanted
+    for kernel in SPLIT:
+        sizes = ("2", "4", "4i") if architecture.startswith("sm_") else ("2", "4")
+        assert {f"{size},{head},128" for size in sizes for head in (16, 32, 64)} == set(
+            table[kernel]
+        )
     for kernel in WHOLE:
         assert {f"{size},{head},32" for size in (2, 4) for head in (16,)} <= set(table[kernel])
     for entries in table.values():
@@ -80,7 +71,8 @@ def test_budgets_fit_the_chips():
     for name, budget in budgets().items():
         assert budget["shared"] <= SHARED[name.split()[0]], name
         # Float32 in IEEE arithmetic has no matrix instructions on NVIDIA's chips.
-        assert budget["matrix"] > 0 or "4iB" in name, name
+        without = name.split()[1] in WITHOUT_PRODUCTS or "4iB" in name
+        assert budget["matrix"] > 0 or without, name
 
 
 def test_nothing_spills():
@@ -91,9 +83,12 @@ def test_nothing_spills():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_compiled_code_keeps_its_budget(architecture):
     """The commonest size of each kernel; registers and code may drift a little with versions."""
+    of_content = "content" if architecture == "gfx942" else "content all"
     chosen = [
-        *(Case(architecture, kernel, "table", "2", 64) for kernel in KERNELS if kernel != "sums"),
+        *(Case(architecture, n, "table", "2", 64) for n in ("forward", "queries", "keys", "table")),
+        *(Case(architecture, n, of_content, "2", 64) for n in ("forward_heavy", "keys_heavy")),
         Case(architecture, "sums", "content", "2", 64),
+        Case(architecture, "split_backward", "rotary all", "2", 32, 128),
         Case(architecture, "short", "window", "2", 32, 64),
         Case(architecture, "short_backward", "window", "2", 32, 64),
     ]
@@ -114,11 +109,13 @@ def test_compiled_code_keeps_its_budget(architecture):
         assert row["per_score"] <= 1.15 * budget["per_score"] + 1
 
 
-@pytest.mark.skipif(not HAVE_TRITON, reason="triton is not installed")
-def test_decoding_steps_compile():
-    environment = {**os.environ, "TRITON_DEFAULT_FP_FUSION": "1", "PYTHONPATH": str(ROOT)}
-    environment.pop("TRITON_INTERPRET", None)
-    done = subprocess.run(
-        [sys.executable, "-c", STEPS], capture_output=True, text=True, cwd=ROOT, env=environment
-    )
-    assert done.returncode == 0, done.stderr
+def test_every_kernel_is_compiled():
+    """What the modules launch, read off their text: the names that a grid follows."""
+    text = "".join(path.read_text() for path in (ROOT / "kernels" / "triton").glob("*.py"))
+    launched = set(re.findall(r"kernels\(\)\.\w+\.(\w+)", text))
+    names = {kernel.removesuffix("_heavy") for kernel in (*CALLS_OF, *ALONE)}
+    longer = {
+        "short": "short_forward", "split": "split_forward", "table": "table_sums",
+    }  # fmt: skip
+    wanted = {longer.get(name, name) for name in names - {"sums"}}
+    assert launched == wanted | {"content_sums", "fire_sums"}

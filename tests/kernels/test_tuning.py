@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from arithtf.cli import main
-from arithtf.kernels.configs import KERNELS, WHOLE, Tiles, table_of
+from arithtf.kernels.configs import KERNELS, SPLIT, WHOLE, Tiles, table_of
 from arithtf.kernels.tuning import candidates, fastest, text_of, tune
 
 NOW = Tiles(64, 32, 4, 2)
@@ -40,7 +40,7 @@ def test_noise_changes_nothing():
     assert fastest("keys", "2,64", NOW, lambda *a: 1.0 - 0.015 * (a[2] != NOW))[0] == NOW
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, *WHOLE])
+@pytest.mark.parametrize("kernel", [*KERNELS, *WHOLE, *SPLIT])
 def test_candidates_are_tiles(kernel):
     for entry, now in table_of("sm_90")[kernel].items():
         found = list(candidates(kernel, entry, Tiles(*now)))
