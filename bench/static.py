@@ -57,7 +57,8 @@ CALLS: dict[str, dict[str, Any]] = {
 # The calls of every entry of a kernel.
 CALLS_OF: dict[str, tuple[str, ...]] = {
     "forward": ("table",), "queries": ("table",), "keys": ("table",), "table": ("table",),
-    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (), "sums": ("fire", "content"),
+    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (),
+    "sums": ("fire", "content", "content of queries"),
     "short": ("window",), "short_backward": ("window",), "split": ("table all", "rotary all"),
     "split_backward": ("table all", "rotary all"), "poison": ("plain",),
     "rotate": ("rotary all",), "step": ("wide all",),
@@ -169,8 +170,6 @@ def compile_case(case: Case) -> dict[str, Any]:
         "PRECISION": "tf32x3" if case.size == "4" and not amd else "ieee",
         "UPCAST": False, "SINK": False, "PARTIAL": False, **CALLS[case.call],
     }  # fmt: skip
-    if case.kernel in ("table", "sums"):
-        constants["COLUMNS"] = 16
     constants["CENTRED"] &= case.size != "2"
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
     element = "*bf16" if case.size == "2" else "*fp32"
