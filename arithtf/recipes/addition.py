@@ -52,7 +52,7 @@ def addition_in_base(base: int) -> Recipe:
     )
     return Recipe(
         name=f"addition-base-{base}", task=task, coupling=coupling, model=model,
-        batch=128 if base > 10 else 64, steps=800 if base > 10 else 500, weight_decay=0.3,
+        batch=128 if base > 10 else 64, steps=1600 if base > 10 else 500, weight_decay=0.3,
     )  # fmt: skip
 
 
