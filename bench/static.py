@@ -106,7 +106,8 @@ def _calls(architecture: str, kernel: str, size: str, head: int) -> Iterator[str
         yield from ("window",) if common else ()
         yield from ("plain", "alibi") if tuned else ()
     if kernel.endswith("_heavy"):
-        yield from ("content all", "wide all") if size == "2" and not amd else ()
+        yield from ("content all",) if not amd else ()
+        yield from ("wide all",) if size == "2" and not amd else ()
         yield from ("fire", "content") if common and (amd or tuned) else ()
         yield from ("kerple all", "power all", "fire all", "table all", "rotary all") * tuned
     if kernel in SPLIT and architecture == "sm_90" and (size, head) == ("2", 32):
