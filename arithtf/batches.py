@@ -90,7 +90,8 @@ class LocalContexts:
                 f"recipe {recipe.name!r} trains on local contexts, but two problems show the same "
                 "one and need different tokens; widen the windows, or set local=0"
             )
-        found = _Found(**{name: collector.contexts()[name] for name in _Found._fields})
+        arrays = collector.contexts()
+        found = _Found(**{name: arrays[name] for name in _Found._fields})
         vocabulary = recipe.task.vocabulary
         tokens, query_ids, key_ids = local_inputs(
             found, levels=recipe.model.levels, sinks=recipe.model.encoding.sinks,
