@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arithtf.certify.certificate import Certificate, Shown, Tour, Verdict, contexts_hash
-from arithtf.certify.contexts import ContextSet, layouts, render_context
-from arithtf.certify.contexts import tour as make_tour
+from arithtf.certify.contexts import ContextSet, coverage_of, layouts, render_context
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
@@ -140,7 +139,7 @@ def certify(
         checked = check_contexts(model, found.contexts, task.vocabulary, implementations)
         certificate = _judge(certificate, task, coupling, found, checked, implementations, model)
         if tour:
-            certificate = _with_tour(certificate, model, task, coupling, decide)
+            certificate = _with_tour(certificate, model, task, coupling, found, decide)
     except CannotCertify as reason:
         certificate = replace(certificate, reason=str(reason))
     return replace(certificate, seconds=time.perf_counter() - began)
@@ -276,12 +275,13 @@ def _with_tour(
     model: Transformer,
     task: Task,
     coupling: Coupling,
+    found: TaskContexts,
     decide: Decide | None,
 ) -> Certificate:
     """The certificate after a tour; a mistake there contradicts the contexts and takes it back."""
     impl = "cpu" if "cpu" in certificate.implementations else "reference"
     with torch_threads(1):
-        took = run_tour(model, task, coupling, decide or forward_decisions(impl))
+        took = run_tour(model, task, coupling, decide or forward_decisions(impl), found)
     certificate = replace(certificate, tour=took)
     if not certificate.certified:
         return certificate
@@ -293,10 +293,26 @@ def _with_tour(
     return certificate
 
 
-def run_tour(model: Transformer, task: Task, coupling: Coupling, decide: Decide) -> Tour:
-    """Evaluate the tour, and count the contexts that occurred in what was evaluated."""
+def run_tour(
+    model: Transformer,
+    task: Task,
+    coupling: Coupling,
+    decide: Decide,
+    found: TaskContexts | None = None,
+) -> Tour:
+    """Evaluate the tour, and count the contexts that occurred in what was evaluated.
+
+    Args:
+        model, task, coupling: as in `certify`.
+        decide: the evaluator.
+        found: the task's contexts, if they are known already; the tour is the instances that they
+            were found in.
+    """
     encoding = model.config.encoding
-    operands, coverage = make_tour(task, coupling, encoding.windows, encoding.sinks)
+    found = found or check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
+    windows = finite_windows(encoding.windows, coupling.levels)
+    coverage = coverage_of(found.collector, windows, encoding.sinks)
+    operands = found.operands
     predictions = wrong = 0
 
     def evaluated(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -123,6 +123,28 @@ def _slice(operands: Operands, begin: int, end: int, arity: int) -> Operands:
     return Operands(digits, offsets - offsets[0], arity)
 
 
+def collect_cover(
+    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+) -> tuple[Operands, _core.ContextCollector]:
+    """The instances of a task's cover, and the contexts of all of them: each that there is.
+
+    Args:
+        task: a task with a `cover`.
+        coupling: the coupling.
+        windows: one finite window per level.
+        sinks: number of leading columns that every query sees.
+
+    Returns:
+        The instances, and a collector of their contexts, see `collect`.
+
+    Raises:
+        ValueError: the contexts of this coupling and these windows cannot be enumerated.
+    """
+    operands = task.cover(coupling, windows)
+    pairs = finite_windows(windows, coupling.levels)
+    return operands, collect(layouts(task, coupling, operands), pairs, sinks)
+
+
 def enumerate_contexts(
     task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> tuple[ContextSet, list[Conflict]]:
@@ -140,11 +162,13 @@ def enumerate_contexts(
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
     """
-    operands = task.cover(coupling, windows)
-    pairs = finite_windows(windows, coupling.levels)
-    collector = collect(layouts(task, coupling, operands), pairs, sinks)
-    conflicts = [Conflict(*conflict) for conflict in collector.conflicts()]
-    return ContextSet(**collector.contexts()), conflicts
+    _, collector = collect_cover(task, coupling, windows, sinks)
+    return ContextSet(**collector.contexts()), conflicts_of(collector)
+
+
+def conflicts_of(collector: _core.ContextCollector) -> list[Conflict]:
+    """The contexts of a collector that have two right answers."""
+    return [Conflict(*conflict) for conflict in collector.conflicts()]
 
 
 def find_conflicts(
@@ -189,14 +213,19 @@ def tour(
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
     """
-    operands = task.cover(coupling, windows)
-    pairs = finite_windows(windows, coupling.levels)
-    expected = collect(layouts(task, coupling, operands), pairs, sinks)
+    operands, expected = collect_cover(task, coupling, windows, sinks)
+    return operands, coverage_of(expected, finite_windows(windows, coupling.levels), sinks)
+
+
+def coverage_of(
+    expected: _core.ContextCollector, windows: Sequence[tuple[int, int]], sinks: int
+) -> Callable[[Iterable[Batch]], tuple[int, int]]:
+    """The function batches -> (contexts met, contexts there are) of a collector's contexts."""
 
     def coverage(batches: Iterable[Batch]) -> tuple[int, int]:
-        return len(expected) - collect(batches, pairs, sinks).missing(expected), len(expected)
+        return len(expected) - collect(batches, windows, sinks).missing(expected), len(expected)
 
-    return operands, coverage
+    return coverage
 
 
 def decode_by_table(

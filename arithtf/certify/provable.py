@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from arithtf.certify.contexts import Conflict, ContextSet, enumerate_contexts
+from arithtf import _core
+from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, conflicts_of
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.model import Transformer
 from arithtf.tasks import Coupling, Operands, Task
@@ -32,10 +33,12 @@ class TaskContexts(NamedTuple):
     Args:
         contexts: every context that occurs in any instance of any length, with its target.
         operands: the instances that `contexts.instance` counts.
+        collector: what the contexts were collected with.
     """
 
     contexts: ContextSet
     operands: Operands
+    collector: _core.ContextCollector
 
 
 def check_task(
@@ -62,13 +65,12 @@ def check_task(
             f"{sinks} sinks: only the leading BOS is the same token in every instance; use sinks=1"
         )
     try:
-        contexts, conflicts = enumerate_contexts(task, coupling, windows, sinks)
-        operands = task.cover(coupling, windows)
+        operands, collector = collect_cover(task, coupling, windows, sinks)
     except ValueError as error:
         raise CannotCertify(str(error)) from None
-    if conflicts:
+    if conflicts := conflicts_of(collector):
         raise Clash(_clash(task, coupling, windows, operands, conflicts))
-    return TaskContexts(contexts, operands)
+    return TaskContexts(ContextSet(**collector.contexts()), operands, collector)
 
 
 def _clash(
