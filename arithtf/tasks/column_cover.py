@@ -5,7 +5,9 @@ a later row starts from (the last operand's digit, the last state of the row bef
 when the word is over, so it is guessed with the first column and checked at the end. Then every
 token of every row, and every token that is seen from afar, is a function of the label left of a
 window and of the columns since: the proof in `arithtf.tasks.columns` holds row by row. (The query
-token before a row's first is the end of the row before, a function of the guess.)
+token before a row's first is the end of the row before, a function of the guess.) Where each row's
+state tells the token written last, as in a running residue, the query token is a function of the
+label left of its own column, and windows need no column for it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class _State(NamedTuple):
     """Where a word is.
 
     Args:
-        read: columns read, up to the rule's limit; 0 throughout if it has none.
+        read: columns read, up to one more than the rule's limit; 0 throughout if it has none. The
+            last query stands right behind the limit, and must not be taken for a later column.
         ends: how each operand can go on.
         guess: number of what was guessed with the first column, -1 before it.
         rows: numbers of the rows' states.
@@ -116,7 +119,8 @@ def _step(
     read = state.read
     if not rule.limit or read < rule.limit:
         rows = tuple(t.step[row, column][0] for t, row in zip(tables, rows, strict=True))
-        read += 1 if rule.limit else 0
+    if rule.limit:
+        read = min(read + 1, rule.limit + 1)
     return _State(read, ends, guess, rows)
 
 
@@ -170,7 +174,9 @@ def rule_cover(
     form = "left" if rule.from_left else "right"
     aligned: Mapping[str, str] = dict.fromkeys(operands, form)
     rows = [(row.row, row.end) for row in rule.passes]
-    reach = column_reach(coupling, windows, aligned, rows=rows, counted=rule.limit > 0)
+    reach = column_reach(
+        coupling, windows, aligned, rows=rows, counted=rule.limit > 0, told=_told(rule)
+    )
     folded = rule.symmetric and all(
         level.key.get(operands[0]) == level.key.get(operands[-1]) for level in coupling.levels
     )
@@ -185,6 +191,15 @@ def rule_cover(
     digits = columns.digits[symbols % len(columns.digits)].astype(np.int64)
     last = columns.guesses[symbols[offsets[:-1]] // len(columns.digits)] if rule.digit else None
     return _to_operands(rule, digits, offsets, last)
+
+
+def _told(rule: Rule) -> bool:
+    """Whether each row's state tells the token that was written last."""
+    for table in tables(rule):
+        written: dict[int, int] = {}
+        if any(written.setdefault(after, token) != token for after, token in table.step.values()):
+            return False
+    return True
 
 
 def _to_operands(

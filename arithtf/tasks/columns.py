@@ -9,13 +9,14 @@ then o + g (k - j): which columns a query at j sees depends on k - j only, and i
 window, say j - past .. j + future. A separator has one constant id, so it is seen only by queries
 j <= J for some J; `past` is at least J + 1, so that for those j the beginning of the word lies
 among the columns j - past .. j and tells j itself. The query token is the answer token of column
-j - 1, so `past` is at least 1. The answer tokens of the columns j - past .. j are functions of the
-automaton's label (the carry) left of column j - past and of the symbols since. Hence the local
-context at j, and its target, are functions of that label, of the symbols of the columns
-j - past .. j + future, and of where the word begins and ends among them. For j + future inside the
-word this is an edge of the graph of csrc/cover.h; for all later queries (near the end of the word,
-the last carry, EOS) the columns from j - past on are among the last past + future ones, so it is a
-function of the node in which the word ends. The walks contain every edge and every such end.
+j - 1, so `past` is at least 1, unless the label left of column j tells it. The answer tokens of the
+columns j - past .. j are functions of the automaton's label (the carry) left of column j - past and
+of the symbols since. Hence the local context at j, and its target, are functions of that label, of
+the symbols of the columns j - past .. j + future, and of where the word begins and ends among them.
+For j + future inside the word this is an edge of the graph of csrc/cover.h; for all later queries
+(near the end of the word, the last carry, EOS) the columns from j - past on are among the last
+past + future ones, so it is a function of the node in which the word ends. The walks contain every
+edge and every such end.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def column_reach(
     *,
     rows: Sequence[tuple[str, str | None]] = (("answer", None),),
     counted: bool = False,
+    told: bool = False,
 ) -> Reach:
     """How many columns around its own a query of the answer can depend on.
 
@@ -124,15 +126,17 @@ def column_reach(
             of its last token where that is apart.
         counted: the automaton's label tells how many columns were read, so that queries that see
             separators need no further columns to know their own.
+        told: the automaton's label tells the token that was written last, or that none was.
 
     Returns:
-        The reach; at least one column of the past, because the query token is the answer before.
+        The reach; at least one column of the past, because the query token is the answer before,
+        unless the label tells it.
 
     Raises:
         ValueError: a level for which local contexts are not the same in every column; the message
             names level and segment.
     """
-    reach = Reach(1, 0, "the query token")
+    reach = Reach(0 if told else 1, 0, "the query token")
     segments = [segment for row in rows for segment in row if segment is not None]
     aligned = {**aligned, **{row: "left" for row, _ in rows}}
     pairs = finite_windows(windows, coupling.levels)
