@@ -1,10 +1,8 @@
 """Written-out work: tokens from Python's integers, ids from a layout token by token."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+import worksheet_oracle as oracle
 
 from arithtf.tasks import (
     IGNORE,
@@ -20,11 +18,6 @@ from arithtf.tasks import (
     task_from_dict,
 )
 
-_spec = importlib.util.spec_from_file_location(
-    "worksheet_oracle", Path(__file__).with_name("worksheet_oracle.py")
-)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
 TASKS = (Multiplication, RunningSum, Division)
 
 

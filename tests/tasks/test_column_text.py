@@ -1,0 +1,92 @@
+"""Column tasks as people write them: lines, answers, and what is refused."""
+
+import numpy as np
+import pytest
+
+from arithtf.tasks import (
+    Comparison,
+    Copy,
+    Increment,
+    ModularAddition,
+    Operands,
+    Parity,
+    ResidueAddition,
+    Reverse,
+    Subtraction,
+    TimesDigit,
+    couplings,
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "operands"),
+    [
+        (Subtraction(), " 7 -12", ("7", "12")),
+        (Comparison(), "5<07", ("5", "7")),
+        (Comparison(), "5=7", ("5", "7")),
+        (Comparison(), "5?7", ("5", "7")),
+        (Increment(), "129", ("129",)),
+        (Increment(), "129 + 1", ("129",)),
+        (TimesDigit(), "1234*7", ("1234", "7")),
+        (ModularAddition(), "12+34", ("12", "34")),
+        (ResidueAddition(), "12+34", ("12", "34")),
+        (Copy(), "0012", ("0012",)),
+        (Reverse(16), "0a", ("0a",)),
+        (Parity(), "0110", ("0110",)),
+    ],
+)
+def test_parse(task, line, operands):
+    parsed = task.parse(line)
+    assert tuple("".join(np.base_repr(d, 36).lower() for d in p) for p in parsed) == operands
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "message"),
+    [
+        (Subtraction(), "7+12", "one '-'"),
+        (Subtraction(), "7--12", "got 2"),
+        (Comparison(), "5<<7", "got 2"),
+        (Increment(), "129+2", r"\+2"),
+        (TimesDigit(), "12*34", "single digit"),
+        (Parity(), "012", "'2' at character 3"),
+        (Copy(), "", "empty"),
+        (ModularAddition(), "12", "one '\\+'"),
+    ],
+)
+def test_parse_says_what_is_wrong(task, line, message):
+    with pytest.raises(ValueError, match=message):
+        task.parse(line)
+
+
+def test_render_refuses_what_is_no_answer():
+    minus = Subtraction().vocabulary.id("-")
+    for tokens, message in [
+        ([], "empty"),
+        ([3, minus], "as many digits"),
+        ([3, 3, 1], "expected a sign"),
+        ([0, minus, 0], "negative zero"),
+        ([3, minus, minus], "'-' where a digit"),
+        ([minus, minus, 3], "'-' where a digit"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Subtraction().render(np.array(tokens))
+    with pytest.raises(ValueError, match="running comparison has '1'"):
+        Comparison().render([1])
+    with pytest.raises(ValueError, match="running parity"):
+        Parity(10).render([2])
+    with pytest.raises(ValueError, match="below 51"):
+        ResidueAddition(51).render([52])
+
+
+def test_values_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="residue-addition takes any"):
+        ModularAddition(101)
+    with pytest.raises(ValueError, match=r"2\.\.240"):
+        ResidueAddition(241)
+    with pytest.raises(ValueError, match="single digit"):
+        TimesDigit().answer(Operands.from_ints([(12, 34)]))
+    with pytest.raises(ValueError, match="expected at least one problem of 1"):
+        Copy().answer(Operands.from_ints([(12, 34)]))
+    tables = couplings.lookups(Subtraction())
+    with pytest.raises(ValueError, match="segments"):
+        Comparison().batch(tables, seed=0, split="all", step=0, lengths=(1, 2), size=1)
