@@ -220,17 +220,62 @@ def derive_times_digit(task: Json, coupling: Json, windows: list[list[int]]) -> 
 
 
 def derive_modular(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
-    """Sums of the last k columns, the top one modulo d, up to the mark that "=" is."""
-    base, top, kept = task["base"], task["modulus"], 1
-    while top > base and top % base == 0:
-        top, kept = top // base, kept + 1
-    levels = [
-        {"key": {"a": {"right": 1}, "b": {"right": 1}}, "query": _answer(left=1)},
-        {"key": {"=": {"offset": kept}}, "query": _answer(left=1)},
-    ]
-    require(coupling, windows, levels, [[1, 0], [0, 1]])
-    slots = [(0, -1), (0, -1), (0, 0), (0, 0), (1, 0), (1, 1)]
-    return derived(_modular_rows(base, top, kept), slots, base)
+    """Sums of the last columns, up to the mark that "=" is: digits, or a running residue."""
+    base, modulus = task["base"], task["modulus"]
+    if modulus < 2 or pow(base, modulus.bit_length(), modulus):
+        raise NotDerivable(f"the modulus {modulus} divides no power of {base}")
+    columns, own = 1, 0
+    while base**columns % modulus:
+        columns += 1
+    while modulus % base ** (own + 1) == 0:
+        own += 1
+    column = {"key": {"a": {"right": 1}, "b": {"right": 1}}, "query": _answer(left=1)}
+    stop = {"key": {"=": {"offset": columns}}, "query": _answer(left=1)}
+    if columns <= own + 1:
+        require(coupling, windows, [column, stop], [[1, 0], [0, 1]])
+        slots = [(0, -1), (0, -1), (0, 0), (0, 0), (1, 0), (1, 1)]
+        rows = _modular_rows(base, modulus // base ** (columns - 1), columns)
+        return derived(rows, slots, base)
+    far = columns - own
+    require(coupling, windows, [column, stop], [[0, 0], [0, far]])
+    slots = [(0, 0), (0, 0), *((1, d) for d in range(far + 1))]
+    residue = modulus // base**own
+    control = max(base, residue, 2 * base if own else 0)
+    return derived(_running_rows(base, residue, own, columns, control), slots, control)
+
+
+def _running_rows(base: int, residue: int, own: int, columns: int, control: int) -> Iterator[Row]:
+    """A column's sum below column `own`, from there on the residue of what stands above.
+
+    What has been written before a column goes with what each operand's digit there was: ABSENT,
+    0 for a zero that the number cannot end with, 1 for any other.
+    """
+
+    def write(before: int, pair: Pair, j: int) -> int:
+        total = max(pair[0], 0) + max(pair[1], 0)
+        if j <= own:
+            total += 1 if j and before >= base else 0
+            return total if j < own else total % residue
+        return (before + total * base ** (j - own)) % residue
+
+    before = {(control + EQUALS, (1, 1))}
+    for j in range(columns + 1):
+        mark = tuple(control + EQUALS if columns - j == d else ABSENT
+                     for d in range(columns - own + 1))  # fmt: skip
+        after = set()
+        for token, lasts in before:
+            for pair in _pairs(base):
+                if not all(_may_follow(x, y, False) for x, y in zip(lasts, pair, strict=True)):
+                    continue
+                if j == 0 and ABSENT in pair:
+                    continue
+                ended = j == columns or pair == (ABSENT, ABSENT)
+                following = control + EOS if ended else write(token, pair, j)
+                yield (token, following, *pair, *mark)
+                if not ended:
+                    first, second = (min(d, 1) if j else 1 for d in pair)
+                    after.add((following, (first, second)))
+        before = after
 
 
 def _modular_rows(base: int, top: int, kept: int) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from arithtf.commands.console import say
 from arithtf.commands.training import recipe_of
-from arithtf.recipes import RECIPES, Recipe
+from arithtf.recipes import RECIPES, Recipe, recipe_function
 from arithtf.tasks import Coupling, Level, form_text, show, symbols_text
 
 
@@ -35,7 +35,7 @@ def data(arguments: argparse.Namespace) -> int:
 
 def about(recipe: Recipe) -> str:
     """A recipe in one line: its function's first sentence, or what it is made of."""
-    lines = (RECIPES[recipe.name].__doc__ or "").strip().splitlines()
+    lines = (recipe_function(recipe.name).__doc__ or "").strip().splitlines()
     if lines:
         return lines[0]
     encoding = recipe.model.encoding

@@ -106,22 +106,40 @@ def times_digit() -> Recipe:
     return _lookups(task, couplings.lookups(task), {"hidden": 512}, batch=128, steps=1500)
 
 
-def modular_addition() -> Recipe:
-    """Addition modulo 1000: by columns j and j-1 up to a mark that says where to stop."""
-    task = ModularAddition(1000)
+def modular_addition(modulus: int = 1000) -> Recipe:
+    """Addition modulo 1000, or another divisor of a power of 10: by the last digits alone.
+
+    For 1000 by columns j and j-1 up to a mark that says where to stop. Where the task writes a
+    running residue, by what was written before, column j, and how far the mark is.
+    """
+    task = ModularAddition(modulus)
+    name = task.name if modulus == 1000 else f"{task.name}-{modulus}"
+    coupling, columns, digits = couplings.modular_columns(task), task.form.columns, task.form.digits
+    if not task.running:
+        windows, heads, steps = ((1, 0), (0, 1)), (0, 0, 0, 1), 1000
+    else:
+        far = columns - digits
+        windows, heads = ((0, 0), (0, far)), (0, 0, 1, 1)
+        size = far * task.form.residue  # contexts grow with it
+        steps = 1500 if size < 200 else 2500 if size < 500 else 4000
     return _windowed(
-        task,
-        couplings.modular_columns(task),
-        ((1, 0), (0, 1)),
-        {"hidden": 512},
-        head_levels=(0, 0, 0, 1),
-        batch=128,
-        steps=1000,
-    )
+        task, coupling, windows, {"hidden": 512}, head_levels=heads, name=name, batch=128,
+        steps=steps, lengths=(1, max(6, columns + 2)),
+    )  # fmt: skip
+
+
+def modular_addition_8() -> Recipe:
+    """Addition modulo 8: the running residue of the last three digits."""
+    return modular_addition(8)
+
+
+def modular_addition_250() -> Recipe:
+    """Addition modulo 250 = 25 * 10: a digit, and the running residue modulo 25 above it."""
+    return modular_addition(250)
 
 
 def residue_addition(modulus: int = 101) -> Recipe:
-    """Addition modulo any number, by the residue so far and the digits of one column."""
+    """Addition modulo 101, or any number: by the residue so far and the digits of one column."""
     task = ResidueAddition(modulus)
     name = task.name if modulus == 101 else f"{task.name}-{modulus}"
     return _windowed(task, couplings.from_left(task), ((0, 0),), name=name, **RESIDUE)
@@ -171,6 +189,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "increment": increment,
     "times-digit": times_digit,
     "modular-addition": modular_addition,
+    "modular-addition-8": modular_addition_8,
+    "modular-addition-250": modular_addition_250,
     "residue-addition": residue_addition,
     "residue-addition-51": residue_addition_51,
     "residue-addition-151": residue_addition_151,

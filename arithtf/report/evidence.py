@@ -10,7 +10,7 @@ from typing import Any
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.evaluate import wilson
 from arithtf.model import Transformer
-from arithtf.recipes import RECIPES, Recipe
+from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
 
 Row = Mapping[str, Any]
@@ -108,7 +108,7 @@ class Evidence:
         """The command that trains this run."""
         recipe = self.recipe
         parts = [f"arithtf train {recipe.name} --out {self.shown}"]
-        usual = RECIPES[recipe.name]() if recipe.name in RECIPES else None
+        usual = _named(recipe.name)
         if usual is not None and usual.seed != recipe.seed:
             parts.append(f"--seed {recipe.seed}")
         if usual is not None and usual.steps != recipe.steps:
@@ -156,6 +156,14 @@ class Evidence:
 
     def _suite(self, name: str) -> list[Row]:
         return [row for row in self.rows if row["suite"] == name]
+
+
+def _named(name: str) -> Recipe | None:
+    """The recipe of that name, if there is one."""
+    try:
+        return get_recipe(name)
+    except ValueError:
+        return None
 
 
 def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False) -> Evidence:

@@ -7,8 +7,9 @@ from arithtf.tasks.batch import Batch, Operands
 from arithtf.tasks.calculator import Calculator
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
 from arithtf.tasks.division import Division
+from arithtf.tasks.modular import ModularAddition
 from arithtf.tasks.multiplication import Multiplication
-from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
+from arithtf.tasks.numbers import Increment, TimesDigit
 from arithtf.tasks.registry import TASKS, task_from_dict
 from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
 from arithtf.tasks.running_sum import RunningSum

@@ -5,7 +5,7 @@ from __future__ import annotations
 from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
 from arithtf.tasks.coupling import Coupling, Level, Place
-from arithtf.tasks.numbers import ModularAddition
+from arithtf.tasks.modular import ModularAddition
 
 
 def _significance(task: Addition, offset: int = 0) -> dict[str, Place]:
@@ -180,10 +180,15 @@ def from_left(task: Task) -> Coupling:
 
 
 def modular_columns(task: ModularAddition) -> Coupling:
-    """As `operand_columns`, with a mark where the answer ends: "=" has id k on a level "stop"."""
+    """As `operand_columns`, with a mark where the answer ends: "=" has id k on a level "stop".
+
+    k is the number of columns that decide. Where the answer is its digits, the windows (1, 0) and
+    (0, 1) do; a running residue is written with (0, 0), and (0, k - j) to know its column above the
+    j digits of the result.
+    """
     query = {"answer": Place(left=1)}
     column = Level(name="column", key={"a": Place(right=1), "b": Place(right=1)}, query=query)
-    stop = Level(name="stop", key={"=": Place(offset=task.digits_kept)}, query=query)
+    stop = Level(name="stop", key={"=": Place(offset=task.form.columns)}, query=query)
     return Coupling("modular_columns", (column, stop))
 
 

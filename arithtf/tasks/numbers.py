@@ -1,4 +1,4 @@
-"""Column tasks that write one number: increment, times a digit, modular addition."""
+"""Column tasks that write one number: increment, times a digit."""
 
 from __future__ import annotations
 
@@ -8,28 +8,10 @@ from typing import ClassVar
 
 import numpy.typing as npt
 
-from arithtf.tasks.addition import KINDS
 from arithtf.tasks.batch import Bytes, operand_pair, text_digits
 from arithtf.tasks.column_rule import Pass, Rule
 from arithtf.tasks.column_task import ColumnTask
 from arithtf.tasks.vocabulary import Vocabulary
-
-
-def modular_sum(line: str, modulus: int, base: int) -> tuple[Bytes, ...]:
-    """The operands of "(12+34)%101", or of "12+34" alone.
-
-    Raises:
-        ValueError: another modulus, or what is wrong with the line.
-    """
-    total, percent, given = line.rpartition("%")
-    if not percent:
-        return operand_pair(line, "+", base, f"(12+34)%{modulus}")
-    if given.strip() != str(modulus):
-        raise ValueError(f"expected the modulus {modulus}, got {given.strip()!r}")
-    total = total.strip()
-    if not (total.startswith("(") and total.endswith(")")):
-        raise ValueError(f"expected parentheses around the sum, like (12+34)%{modulus}")
-    return operand_pair(total[1:-1], "+", base, f"(12+34)%{modulus}")
 
 
 class _NumberTask(ColumnTask):
@@ -163,85 +145,3 @@ class TimesDigit(_NumberTask):
                 f"the second operand must be a single digit, got {operands[1].size} digits"
             )
         return operands
-
-
-@dataclass(frozen=True)
-class ModularAddition(_NumberTask):
-    """(a + b) modulo d * base^(k-1), d dividing the base: the last k digits decide.
-
-    An instance is BOS, a, "+", b, "=", answer. The answer has at most k digits, of which leading
-    ones may be zero.
-
-    Args:
-        modulus: for base 10 for example 10, 20, 50, 100, 1000.
-        base: number base, 2..128.
-
-    Raises:
-        ValueError: a modulus of another form (see `ResidueAddition` for any modulus).
-    """
-
-    modulus: int = 1000
-    base: int = 10
-
-    name: ClassVar[str] = "modular-addition"
-    arity: ClassVar[int] = 2
-    segments: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=", "answer")
-    complete: ClassVar[tuple[str, ...]] = ("bos", "a", "+", "b", "=")
-    kinds: ClassVar[tuple[str, ...]] = KINDS
-    example: ClassVar[str] = "(12+34)%1000"
-
-    def __post_init__(self) -> None:
-        Vocabulary(self.base, ("+",))
-        if self.modulus < 2 or self.base % self._parts()[0]:
-            raise ValueError(
-                f"expected a modulus d * {self.base}^k with d dividing {self.base}, got "
-                f"{self.modulus}; residue-addition takes any modulus"
-            )
-
-    def _parts(self) -> tuple[int, int]:
-        """d >= 2 and k with modulus = d * base^(k-1)."""
-        top, digits = self.modulus, 1
-        while top > self.base and top % self.base == 0:
-            top, digits = top // self.base, digits + 1
-        return top, digits
-
-    @property
-    def digits_kept(self) -> int:
-        """k, the largest number of digits of an answer."""
-        return self._parts()[1]
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Digits, PAD, BOS, EOS, "=", "+"."""
-        return Vocabulary(self.base, ("+",))
-
-    def rule(self) -> Rule:
-        """One row of at most k columns, the top one modulo d."""
-        words, base = self.vocabulary, self.base
-        top, limit = self._parts()
-
-        def step(state: tuple[int, int], column: tuple[int, ...]) -> tuple[tuple[int, int], int]:
-            done, carry = state
-            total = carry + sum(max(digit, 0) for digit in column)
-            if done >= limit - 1:
-                return (limit, 0), total % top
-            return (done + 1, total // base), total % base
-
-        row = Pass(
-            row="answer",
-            start=lambda _: (0, 0),
-            step=step,
-            finish=lambda state: (1, words.eos) if state[1] else (words.eos,),
-        )
-        return Rule(
-            base=base, control=words.pad, numbers=2, separators=(words.id("+"),), limit=limit,
-            symmetric=True, passes=(row,),
-        )  # fmt: skip
-
-    def parse(self, line: str) -> tuple[Bytes, ...]:
-        """A sum like "(12+34)%101", or "12+34" -> operands' digits, most significant first.
-
-        Raises:
-            ValueError: another modulus than the task's, or what is wrong with the line.
-        """
-        return modular_sum(line, self.modulus, self.base)

@@ -9,8 +9,9 @@ from arithtf.tasks.addition import Addition
 from arithtf.tasks.base import Task
 from arithtf.tasks.calculator import Calculator
 from arithtf.tasks.division import Division
+from arithtf.tasks.modular import ModularAddition
 from arithtf.tasks.multiplication import Multiplication
-from arithtf.tasks.numbers import Increment, ModularAddition, TimesDigit
+from arithtf.tasks.numbers import Increment, TimesDigit
 from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
 from arithtf.tasks.running_sum import RunningSum
 from arithtf.tasks.signs import Comparison, Subtraction

@@ -16,7 +16,7 @@ from arithtf.tasks.column_rule import Pass, Rule
 from arithtf.tasks.column_task import ColumnTask
 from arithtf.tasks.columns import WindowLike, column_reach
 from arithtf.tasks.coupling import NO_ID, Coupling
-from arithtf.tasks.numbers import modular_sum
+from arithtf.tasks.modular import MAX_RESIDUE, modular_sum
 from arithtf.tasks.vocabulary import Vocabulary
 
 
@@ -48,9 +48,10 @@ class ResidueAddition(ColumnTask):
     example: ClassVar[str] = "(12+34)%101"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.modulus <= 240:
-            raise ValueError(f"expected a modulus in 2..240, got {self.modulus}")
+        if not 2 <= self.modulus <= MAX_RESIDUE:
+            raise ValueError(f"expected a modulus in 2..{MAX_RESIDUE}, got {self.modulus}")
         Vocabulary(self.base, ("+",), self.modulus)
+        object.__setattr__(self, "example", f"(12+34)%{self.modulus}")
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -44,7 +44,10 @@ def paired_columns(task):
     return Coupling("paired_columns", levels)
 
 
-# Task, coupling, windows, and digits of the longest operands that brute force needs.
+# Modulo 4 or 9 in base 6 nothing is seen of a fourth digit but whether there is one.
+BELOW = 2 * 6**3
+
+# Task, coupling, windows, and digits of the longest operands that brute force needs, or a bound.
 LOCAL = [
     (Comparison(2), paired_columns, [(0, 1)], 4),
     (Comparison(3), paired_columns, [(2, 1)], 4),
@@ -62,6 +65,9 @@ LOCAL = [
     (ModularAddition(4, 2), couplings.modular_columns, [(1, 0), (0, 1)], 5),
     (ModularAddition(3, 3), couplings.modular_columns, [(1, 0), (0, 1)], 4),
     (ModularAddition(2, 4), couplings.modular_columns, [(1, 0), (0, 1)], 3),
+    (ModularAddition(4, 6), couplings.modular_columns, [(0, 0), (0, 2)], BELOW),
+    (ModularAddition(9, 6), couplings.modular_columns, [(0, 0), (0, 2)], BELOW),
+    (ModularAddition(9, 6), couplings.modular_columns, [(1, 0), (0, 2)], BELOW),
     (ResidueAddition(5, 2), couplings.from_left, [(0, 0)], 6),
     (ResidueAddition(4, 3), couplings.from_left, [(0, 0)], 4),
     (Copy(3), couplings.from_left, [(0, 0)], 4),
@@ -74,14 +80,15 @@ LOCAL = [
 
 
 def everything(task, longest):
-    """Every problem whose operands have at most so many digits."""
+    """Every problem whose operands have at most so many digits, or are below BELOW."""
     base = task.base
     if isinstance(task, Copy | Reverse | Parity):
         words = (
             word for n in range(1, longest + 1) for word in itertools.product(range(base), repeat=n)
         )
         return Operands.from_digits(([word] for word in words), arity=1)
-    sides = [range(base**longest)] * (task.arity - isinstance(task, TimesDigit))
+    below = longest if longest == BELOW else base**longest
+    sides = [range(below)] * (task.arity - isinstance(task, TimesDigit))
     if isinstance(task, TimesDigit):
         sides.append(range(base))
     return Operands.from_ints(itertools.product(*sides), base=base, arity=task.arity)
@@ -130,6 +137,8 @@ def test_rows_that_see_each_other_are_covered():
         (TimesDigit(), couplings.digit_columns, [(0, 0), (0, 0)]),
         (ModularAddition(1000), couplings.modular_columns, [(0, 0), (0, 1)]),
         (ModularAddition(500), couplings.modular_columns, [(1, 0), (0, 0)]),
+        (ModularAddition(8), couplings.modular_columns, [(0, 0), (0, 0)]),
+        (ModularAddition(400), couplings.modular_columns, [(0, 0), (0, 1)]),
         (Comparison(), couplings.operand_columns, [(0, 0)]),
     ],
 )

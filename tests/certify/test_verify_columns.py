@@ -43,7 +43,9 @@ OTHER = {
 }
 MODULAR = [
     ModularAddition(2), ModularAddition(10), ModularAddition(50), ModularAddition(8, 2),
-    ModularAddition(2000), ModularAddition(10000),
+    ModularAddition(2000), ModularAddition(10000), ModularAddition(4), ModularAddition(16),
+    ModularAddition(25), ModularAddition(400), ModularAddition(12500), ModularAddition(27, 6),
+    ModularAddition(8, 12), ModularAddition(2304, 12),
 ]  # fmt: skip
 RESIDUES = [ResidueAddition(p) for p in (2, 10, 51, 101, 151)]
 RESIDUES += [ResidueAddition(2, 2), ResidueAddition(7, 3)]
@@ -55,7 +57,9 @@ def derive(task, coupling, windows):
 
 
 def modular(task):
-    return task, couplings.modular_columns(task), ((1, 0), (0, 1))
+    far = task.form.columns - task.form.digits
+    windows = ((0, 0), (0, far)) if task.running else ((1, 0), (0, 1))
+    return task, couplings.modular_columns(task), windows
 
 
 def of_recipe(name, task=None):

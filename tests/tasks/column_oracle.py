@@ -25,6 +25,8 @@ TASKS = [
     Subtraction(), Subtraction(2), Subtraction(16), Comparison(), Comparison(3), Increment(),
     Increment(2), TimesDigit(), TimesDigit(5), ModularAddition(10), ModularAddition(1000),
     ModularAddition(50), ModularAddition(2), ModularAddition(8, 2), ModularAddition(9, 3),
+    ModularAddition(8), ModularAddition(25), ModularAddition(40), ModularAddition(1250),
+    ModularAddition(9, 6), ModularAddition(48, 6), ModularAddition(18, 12),
     ResidueAddition(51), ResidueAddition(101), ResidueAddition(151), ResidueAddition(7, 2),
     PlainResidueAddition(51), PlainResidueAddition(7, 2), Copy(), Copy(3), Reverse(), Parity(),
     Parity(10),
@@ -48,6 +50,20 @@ def value(digits, base):
     for digit in digits:
         total = total * base + digit
     return total
+
+
+def is_top_digit(modulus, base):
+    """Whether a modulus is a divisor of the base times a power of it."""
+    return modulus in {d * base**k for d in range(2, base + 1) for k in range(9) if base % d == 0}
+
+
+def running_residue(a, b, modulus, base):
+    """Sums of columns with their carries while those are digits of the result, then residues."""
+    own = max(k for k in range(20) if modulus % base**k == 0)
+    for k in range(min(k for k in range(1, 20) if base**k % modulus == 0)):
+        low, high = base**k, base ** (k + 1)
+        total = a % high + b % high
+        yield total // low if k < own else total // base**own % (modulus // base**own)
 
 
 def rows_of(task, operands):
@@ -81,6 +97,8 @@ def rows_of(task, operands):
     elif isinstance(task, TimesDigit):
         product = numbers[0] * numbers[1]
         answer = digits(product, max(n, len(low_first(product, base))))
+    elif isinstance(task, ModularAddition) and not is_top_digit(task.modulus, base):
+        answer = list(running_residue(*numbers, task.modulus, base))[:n]
     elif isinstance(task, ModularAddition):
         total = sum(numbers) % task.modulus
         count = len(low_first(task.modulus - 1, base))

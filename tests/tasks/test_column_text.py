@@ -76,11 +76,32 @@ def test_render_refuses_what_is_no_answer():
         Parity(10).render([2])
     with pytest.raises(ValueError, match="below 51"):
         ResidueAddition(51).render([52])
+    for tokens in ([20, 3], [3, 25], [3, 4, 26], [3, 28]):
+        with pytest.raises(
+            ValueError, match="not below 25, or a column's sum that is not below 20"
+        ):
+            ModularAddition(250).render(tokens)
+
+
+@pytest.mark.parametrize(
+    ("modulus", "tokens", "result"),
+    [(8, [0], "0"), (8, [1, 2, 7], "7"), (250, [13], "13"), (250, [13, 4], "43"),
+     (250, [3, 4, 24], "243"), (400, [19, 10], "109")],
+)  # fmt: skip
+def test_a_running_residue_is_read_off(modulus, tokens, result):
+    task = ModularAddition(modulus)
+    assert task.render([*tokens, task.vocabulary.eos, 0]) == result
+    if task.form.digits == 0:
+        assert task.final(np.array(tokens, np.uint8)) == len(tokens) - 1
 
 
 def test_values_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="residue-addition takes any"):
-        ModularAddition(101)
+    for modulus in (101, 75, 1, 0, -8):
+        with pytest.raises(ValueError, match="residue-addition takes any"):
+            ModularAddition(modulus)
+    for modulus, needed in ((256, "256"), (625, "625"), (2560, "256")):
+        with pytest.raises(ValueError, match=f"at most 240 tokens.* needs {needed}"):
+            ModularAddition(modulus)
     with pytest.raises(ValueError, match=r"2\.\.240"):
         ResidueAddition(241)
     with pytest.raises(ValueError, match="single digit"):
