@@ -9,9 +9,15 @@ from typing import Any
 
 from arithtf.certify import Certificate, certify
 from arithtf.commands.console import count, misuse, percent, say, seconds, table, warn
-from arithtf.commands.evidence import by_suite, certificate_text, show_mistakes, stress_shown
+from arithtf.commands.evidence import (
+    by_suite,
+    certificate_text,
+    evaluate_shown,
+    show_mistakes,
+    stress_shown,
+)
 from arithtf.commands.training import train_shown
-from arithtf.evaluate import Row, evaluate, record
+from arithtf.evaluate import Row
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.report import write_report
 from arithtf.runs import FILES, RunError, load_model, lock, read_json, weights_hash, write_json
@@ -35,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     say(certificate_text(certificate))
     certificate.save(out / "certificate.json")
     say(f"\nevaluate: random problems of {', '.join(count(n) for n in LENGTHS)} digits")
-    sampled = evaluate(model, recipe, lengths=LENGTHS, count=COUNT)
-    record(out, sampled)
+    sampled = evaluate_shown(model, recipe, out, lengths=LENGTHS, problems=COUNT)
     say(f"\nstress: adversarial problems of up to {count(arguments.max_digits)} digits")
     farthest = arguments.max_digits
     near = min(farthest, GRID)

@@ -9,7 +9,7 @@ from pathlib import Path
 from arithtf.certify import Certificate
 from arithtf.certify import certify as certify_model
 from arithtf.certify import verify_certificate as verify
-from arithtf.commands.console import count, percent, say, seconds, table
+from arithtf.commands.console import count, percent, progress, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
@@ -32,14 +32,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Sample problems of the test split and print shares with their intervals."""
     run = arguments.run_directory
     model, recipe = load_model(run)
-    rows = evaluate_model(
-        model,
-        recipe,
-        lengths=arguments.lengths or usual_lengths(recipe, arguments.count or COUNT),
-        count=arguments.count or COUNT,
-        seed=arguments.seed,
+    problems = arguments.count or COUNT
+    lengths = arguments.lengths or usual_lengths(recipe, problems)
+    rows = evaluate_shown(
+        model, recipe, run, lengths=lengths, problems=problems, seed=arguments.seed
     )
-    record(run, rows)
     cells = [
         (
             count(row["length"]),
@@ -52,6 +49,41 @@ def evaluate(arguments: argparse.Namespace) -> int:
     ]
     table(("digits", "right", "exact match [95 %]", "per digit [95 %]", "grade"), cells)
     return 0
+
+
+def evaluate_shown(
+    model: Transformer,
+    recipe: Recipe,
+    run: Path,
+    *,
+    lengths: Sequence[int],
+    problems: int,
+    seed: int = 0,
+) -> list[Row]:
+    """Sample problems with progress by length, and record every row at once.
+
+    Args:
+        model, recipe, run: of a run directory.
+        lengths: in digits.
+        problems: of each length.
+        seed: of the problems.
+
+    Returns:
+        The rows of all lengths.
+    """
+    done = 0
+    with progress("evaluate", len(lengths)) as update:
+
+        def note(row: Row) -> None:
+            nonlocal done
+            done += 1
+            record(run, [row])
+            right = f"{count(row['exact'])} of {count(row['count'])}"
+            update(done, f"{count(row['length'])} digits: {right} right")
+
+        return evaluate_model(
+            model, recipe, lengths=lengths, count=problems, seed=seed, progress=note
+        )
 
 
 def usual_lengths(recipe: Recipe, problems: int) -> tuple[int, ...]:

@@ -210,6 +210,7 @@ def test_evaluate_prints_and_records(arithtf, raw_run, tmp_path):
     ]  # fmt: skip
     shown = [line.split() for line in ended.out.splitlines() if "sampled" in line]
     assert [line[0] for line in shown] == ["2", "30"]
+    assert ended.out.startswith("evaluate 1/2  2 digits: ")
 
 
 def test_stress_of_a_wrong_model_is_1(arithtf, raw_run, tmp_path):

@@ -24,6 +24,8 @@ def test_an_uncertified_model_is_1_and_every_number_has_a_grade(arithtf, tmp_pat
     ended = arithtf("demo", "--out", out, "--max-digits", 20)
     assert ended.code == 1
     assert "not certified" in ended.err
+    assert "evaluate 1/2  2 digits: " in ended.out
+    assert "evaluate 2/2  5 digits: " in ended.out
     assert "adversarial problems came out wrong" in ended.err
     summary = json.loads((out / "summary.json").read_text())
     assert {row["grade"] for row in summary["rows"]} == {"sampled", "stressed", "not certified"}
