@@ -14,6 +14,11 @@ from arithtf.runs import RunError, load_model, write_atomic
 
 EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
 
+UNCHECKED = (
+    "This rests on the first path alone: the second one, which derives all contexts anew, could "
+    "only check that the certificate is unchanged and about these weights."
+)
+
 
 def write_report(run: str | os.PathLike[str]) -> Path:
     """Write RUN/report.html.
@@ -111,6 +116,8 @@ def verdict(evidence: Evidence) -> dict[str, str]:
             f" {certificate['tour']['instances']:,} real problems that contain all of these "
             "contexts came out right as well."
         )
+    if evidence.unchecked:
+        because += f" {UNCHECKED}"
     return {
         "kind": "good", "mark": "✓", "text": "CERTIFIED",
         "claim": f"{task.capitalize()}, exact at every operand length", "because": because,
@@ -208,6 +215,8 @@ def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]
     if evidence.verified:
         rows.append(("second path", "the certificate was checked for this page by the second path, "
                      "which derives and evaluates all contexts anew: it holds"))  # fmt: skip
+    if evidence.unchecked:
+        rows.append(("second path", _sentence(f"not asked: {evidence.unchecked}")))
     return rows
 
 

@@ -64,6 +64,7 @@ class Evidence:
         timing: seconds, threads and versions of the training.
         certificate: of these very weights.
         verified: whether the second path was asked about the certificate; it agreed.
+        unchecked: why it could not be asked, where it knows no contexts of such a model.
         open_reason: why there is no certificate.
         rows: evaluations of these very weights; without repetitions.
     """
@@ -76,6 +77,7 @@ class Evidence:
     certificate: Row | None = None
     open_reason: str = ""
     verified: bool = False
+    unchecked: str = ""
     rows: Sequence[Row] = ()
 
     @property
@@ -172,8 +174,9 @@ def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False)
     Args:
         run: the directory.
         model: its model, if there are weights; evidence about other weights is left out.
-        verify: check a certificate by the second path; one that does not hold, or that this path
-            cannot check, is left out.
+        verify: check a certificate by the second path; one that does not hold is left out. Where
+            this path knows no contexts of such a model, it still checks that the certificate is
+            unchanged and about these weights, and `unchecked` says the rest.
 
     Raises:
         RunError: it is not a run directory.
@@ -181,14 +184,15 @@ def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False)
     weights = weights_hash(model) if model is not None else ""
     recipe = load_recipe(run)
     certificate, reason = _certificate(run, recipe, weights)
-    verified = False
+    verified, unchecked = False, ""
     if verify and certificate is not None and certificate["verdict"] == "certified":
         found = verify_certificate(run / "certificate.json", run)
         verified = found.valid
-        if not verified:
+        if not found.able:
+            unchecked = found.problems[0]
+        elif not verified:
             certificate = None
-            how = "does not hold" if found.able else "cannot be checked"
-            reason = f"Its certificate {how} by the second path: {found.problems[0]}."
+            reason = f"Its certificate does not hold by the second path: {found.problems[0]}."
     return Evidence(
         run=run,
         recipe=recipe,
@@ -198,6 +202,7 @@ def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False)
         certificate=certificate,
         open_reason=reason,
         verified=verified,
+        unchecked=unchecked,
         rows=_distinct(
             row for row in read_lines(run / "eval.jsonl") if row.get("weights") == weights
         ),

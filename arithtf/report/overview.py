@@ -76,6 +76,7 @@ def certificate_text(evidence: Evidence) -> str:
         if evidence.failures:
             return "contradicted: a problem came out wrong"
         checked = ", verified" if evidence.verified else ""
+        checked = ", second path not able to check" if evidence.unchecked else checked
         return (
             f"certified{checked}: {certificate['contexts']:,} contexts, margin "
             f"{certificate['margin']:.3g}, {certificate['lower']:.3g} after rounding"

@@ -143,7 +143,13 @@ def test_a_certificate_that_the_second_path_cannot_check(proved, monkeypatch):
     found = Verification(("there is no derivation for it",), able=False)
     monkeypatch.setattr("arithtf.report.evidence.verify_certificate", lambda *_: found)
     proof = overview(proved, verify=True).cells[4]
-    assert "cannot be checked by the second path: there is no derivation for it" in proof
+    assert proof.startswith("certified, second path not able to check: ")
+    page = build_page(proved)
+    assert "CERTIFIED" in page
+    assert "NOT CERTIFIED" not in page
+    assert "rests on the first path alone" in page
+    assert "Not asked: there is no derivation for it." in page
+    assert "checked for this page by the second path" not in page
 
 
 def test_published_results_have_sources():
