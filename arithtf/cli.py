@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arithtf import __version__
+from arithtf.commands.arguments import directory as _directory
 from arithtf.commands.arguments import file as _file
 from arithtf.commands.arguments import lengths as _lengths
 from arithtf.commands.arguments import new_file as _new_file
@@ -102,6 +103,8 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory for this size ({error})"
     if isinstance(error, ImportError):
         return "the C++ core is not built; in a checkout run `pip install -e .`"
     return " ".join(str(error).split()) or type(error).__name__
@@ -175,7 +178,9 @@ def _add_train(commands: Commands) -> None:
         "arithtf train addition --resume",
     )
     command.add_argument("recipe", metavar="RECIPE", help="name of what to train")
-    command.add_argument("--out", type=Path, metavar="DIR", help="run directory (runs/RECIPE)")
+    command.add_argument(
+        "--out", type=_directory, metavar="DIR", help="run directory (runs/RECIPE)"
+    )
     command.add_argument("--seed", type=_whole(0), metavar="N", help="of weights and data")
     command.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -287,7 +292,9 @@ def _add_discover(commands: Commands) -> None:
     command.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of examples, weights and data (0)"
     )
-    command.add_argument("--out", type=Path, metavar="DIR", help="directory (runs/discover-TASK)")
+    command.add_argument(
+        "--out", type=_directory, metavar="DIR", help="directory (runs/discover-TASK)"
+    )
     command.add_argument(
         "--no-train", action="store_true", help="stop at the coupling, written to discovery.json"
     )
@@ -304,7 +311,9 @@ def _add_data(commands: Commands) -> None:
     command.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="without one, all recipes are listed"
     )
-    command.add_argument("--show", type=_whole(1), default=3, metavar="N", help="instances (3)")
+    command.add_argument(
+        "--show", type=_whole(1, 10**4), default=3, metavar="N", help="instances (3)"
+    )
     command.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="of the data")
 
 
@@ -369,12 +378,16 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _out(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
-        "--out", type=Path, default=Path(default), metavar="DIR", help=f"run directory ({default})"
+        "--out",
+        type=_directory,
+        default=Path(default),
+        metavar="DIR",
+        help=f"run directory ({default})",
     )
 
 
 def _max_digits(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--max-digits", type=_whole(1), default=10**6, metavar="N",
+        "--max-digits", type=_whole(1, 10**8), default=10**6, metavar="N",
         help="digits of the longest operands (1000000); the tour has a length of its own",
     )  # fmt: skip

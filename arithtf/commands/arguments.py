@@ -8,12 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A type of arguments: whole numbers from `least` on."""
+def whole(least: int, most: int = 10**18 - 1) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` to `most`."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number >= {least}, got {text!r}")
+            above = " of at most 18 digits" if re.fullmatch(r"[0-9]{19,}", text) else ""
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number >= {least}{above}, got {text!r}"
+            )
+        if int(text) > most:
+            raise argparse.ArgumentTypeError(f"expected a whole number <= {most}, got {text!r}")
         return int(text)
 
     return read
@@ -35,8 +40,20 @@ def file(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     """A file to be written: its folder must be there, which minutes of work would tell too late."""
+    if not text or Path(text).is_dir():
+        what = f"the directory {text}" if text else "an empty name"
+        raise argparse.ArgumentTypeError(f"expected a file, got {what}")
     if not Path(text).parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent} to write to")
+    return Path(text)
+
+
+def directory(text: str) -> Path:
+    """A directory, there or to be made. An empty name, as of an unset variable, is not "here"."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a directory, got an empty name; . means here")
+    if Path(text).exists() and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected a directory, got the file {text}")
     return Path(text)
 
 

@@ -138,7 +138,7 @@ class Part:
         return [
             shape
             for shape in self.task.shapes(length)
-            if self.takes(tuple(np.ones(n, np.uint8) for n in shape))
+            if self.takes(tuple(np.broadcast_to(np.uint8(1), n) for n in shape))
         ]
 
 

@@ -37,6 +37,9 @@ from arithtf.tasks import Addition, Coupling, Operands, Task
 SUITES = ("carry", "adversarial", "ladder", "grid", "tour")
 MAX_DIGITS = 1_000_000
 
+LONGEST = 10**8
+"""No suite takes longer operands: the tokens of their work would overflow 64 bits."""
+
 MAX_TOKENS = 1 << 22
 """Columns of the largest problems: products of 1000 x 1000 digits, sums of a million."""
 
@@ -91,15 +94,16 @@ def stress(
         Rows, see `results`.
 
     Raises:
-        ValueError: an unknown suite, max_digits or max_tokens below 1, a suite that the task does
-            not have, a model that cannot take the lengths, or a tour of contexts that cannot be
-            enumerated; "all" leaves out suites that there are not.
+        ValueError: an unknown suite, max_digits outside 1..LONGEST, max_tokens below 1, a suite
+            that the task does not have, a model that cannot take the lengths, or a tour of contexts
+            that cannot be enumerated; "all" leaves out suites that there are not.
     """
     if suite not in (*SUITES, "all"):
         raise ValueError(f"expected a suite of {(*SUITES, 'all')}, got {suite!r}")
-    if max_digits < 1 or max_tokens < 1:
+    if not 1 <= max_digits <= LONGEST or max_tokens < 1:
         raise ValueError(
-            f"expected max_digits >= 1 and max_tokens >= 1, got {max_digits} and {max_tokens}"
+            f"expected max_digits in 1..{LONGEST} and max_tokens >= 1, got {max_digits} and "
+            f"{max_tokens}"
         )
     sizes = Sizes(max_digits=max_digits, max_tokens=max_tokens)
     rows = []

@@ -79,6 +79,12 @@ def test_version(arithtf):
         ("stress", "no-such-run", "--suite", "all"),
         ("solve",),
         ("demo", "--max-digits", "many"),
+        ("demo", "--max-digits", "100000001"),
+        ("demo", "--out", ""),
+        ("train", "parity", "--out", ""),
+        ("train", "parity", "--seed", "9" * 19),
+        ("discover", "parity", "--out", ""),
+        ("data", "parity", "--show", "10001"),
     ],
 )
 def test_misuse_is_2(arithtf, argv, tmp_path, monkeypatch):
@@ -100,6 +106,9 @@ def test_misuse_is_2(arithtf, argv, tmp_path, monkeypatch):
         ("solve", "RUN", "--input", "no-such-file"),
         ("solve", "RUN", "--output", "no/such/file"),
         ("certify", "RUN", "--out", "no/such/file"),
+        ("certify", "RUN", "--out", "."),
+        ("certify", "RUN", "--out", ""),
+        ("solve", "RUN", "--output", ""),
         ("table", "RUN", "--out", "no/such/file"),
         ("verify-certificate", "no-such-file", "RUN"),
         ("verify-certificate", "RUN", "RUN"),
