@@ -77,9 +77,9 @@ def evaluate_shown(
         def note(row: Row) -> None:
             nonlocal done
             done += 1
-            record(run, [row])
             right = f"{count(row['exact'])} of {count(row['count'])}"
             update(done, f"{count(row['length'])} digits: {right} right")
+            record(run, [row])  # last: a full disk must not take the figure along
 
         return evaluate_model(
             model, recipe, lengths=lengths, count=problems, seed=seed, progress=note
