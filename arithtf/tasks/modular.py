@@ -55,14 +55,15 @@ class Parts(NamedTuple):
     residue: int
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)
 def modulus_parts(modulus: int, base: int) -> Parts:
     """The parts of a modulus.
 
     Raises:
         ValueError: it divides no power of the base.
     """
-    if modulus < 2 or pow(base, modulus.bit_length(), modulus):
+    whole = isinstance(modulus, int) and isinstance(base, int)  # recipes are read from files
+    if not whole or modulus < 2 or pow(base, modulus.bit_length(), modulus):
         raise ValueError(
             f"expected a modulus of at least 2 that divides a power of {base}, got {modulus}; "
             f"residue-addition takes any modulus from 2 to {MAX_RESIDUE}"

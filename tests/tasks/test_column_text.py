@@ -96,7 +96,7 @@ def test_a_running_residue_is_read_off(modulus, tokens, result):
 
 
 def test_values_that_do_not_exist_are_refused():
-    for modulus in (101, 75, 1, 0, -8):
+    for modulus in (101, 75, 1, 0, -8, 1000.0):
         with pytest.raises(ValueError, match="residue-addition takes any"):
             ModularAddition(modulus)
     for modulus, needed in ((256, "256"), (625, "625"), (2560, "256")):
