@@ -114,18 +114,22 @@ def modular_addition(modulus: int = 1000) -> Recipe:
     """
     task = ModularAddition(modulus)
     name = task.name if modulus == 1000 else f"{task.name}-{modulus}"
-    coupling, columns, digits = couplings.modular_columns(task), task.form.columns, task.form.digits
+    coupling, (columns, digits, residue) = couplings.modular_columns(task), task.form
+    training: dict[str, Any] = {"batch": 128, "lengths": (1, max(6, columns + 2)), "steps": 1000}
     if not task.running:
-        windows, heads, steps = ((1, 0), (0, 1)), (0, 0, 0, 1), 1000
+        windows, heads = ((1, 0), (0, 1)), (0, 0, 0, 1)
     else:
         far = columns - digits
         windows, heads = ((0, 0), (0, far)), (0, 0, 1, 1)
-        size = far * task.form.residue  # contexts grow with it
-        steps = 1500 if size < 200 else 2500 if size < 500 else 4000
+        if digits and residue > task.base:
+            # Problems show too many of the contexts too rarely: modulo 250, 96 less than ten times.
+            training |= {"local": 1024, "pool": 800, "steps": 800}
+        else:
+            size = far * residue  # contexts grow with it
+            training["steps"] = 1500 if size < 200 else 2500 if size < 500 else 4000
     return _windowed(
-        task, coupling, windows, {"hidden": 512}, head_levels=heads, name=name, batch=128,
-        steps=steps, lengths=(1, max(6, columns + 2)),
-    )  # fmt: skip
+        task, coupling, windows, {"hidden": 512}, head_levels=heads, name=name, **training
+    )
 
 
 def modular_addition_8() -> Recipe:
