@@ -121,12 +121,11 @@ def modular_addition(modulus: int = 1000) -> Recipe:
     else:
         far = columns - digits
         windows, heads = ((0, 0), (0, far)), (0, 0, 1, 1)
+        size = far * residue  # contexts grow with it
+        training["steps"] = 1500 if size < 200 else 2500 if size < 500 else 4000
         if digits and residue > task.base:
             # Problems show too many of the contexts too rarely: modulo 250, 96 less than ten times.
-            training |= {"local": 1024, "pool": 800, "steps": 800}
-        else:
-            size = far * residue  # contexts grow with it
-            training["steps"] = 1500 if size < 200 else 2500 if size < 500 else 4000
+            training |= {"local": 1024, "pool": 800, "steps": 800 if size < 200 else 2000}
     return _windowed(
         task, coupling, windows, {"hidden": 512}, head_levels=heads, name=name, **training
     )
