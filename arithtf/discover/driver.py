@@ -21,6 +21,11 @@ from arithtf.tasks import Coupling, Task
 FORMAT = 1
 FILE = "discovery.json"
 _SHOWN = 8  # couplings passed over that the file names
+_SCHEDULE = (
+    "lengths", "batch", "local", "pool", "steps", "learning_rate", "warmup", "weight_decay",
+)  # fmt: skip
+_POOL = 4  # times as many problems from which a worksheet's contexts are collected
+_DECAY = 0.1  # weight decay on worksheets
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class Discoverer:
 
     def _refuse(self, coupling: Coupling, windows: Windows) -> str | None:
         try:
-            self._task.cover(coupling, windows)
+            self._task.proved(coupling, windows)
         except ValueError as error:
             return str(error)
         return None
@@ -194,14 +199,25 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
     """A recipe that trains a found coupling.
 
     Sizes and schedule are those of the ready-made recipe of the task, where there is one, and the
-    defaults elsewhere; of its coupling, windows and heads' levels nothing is taken.
+    defaults elsewhere; of its coupling, windows and heads' levels nothing is taken. Where that
+    recipe trains on distinct local contexts, another coupling has others: they are collected from
+    more problems, short ones among them, and tokens may share a level, which takes more hidden
+    units to tell apart.
     """
     made = [get_recipe(name) for name in RECIPES if name == task.name]
     settings = made[0] if made else None
     config = settings.model if settings else ModelConfig(vocabulary=task.vocabulary.size)
-    heads = config.heads
+    heads, hidden = config.heads, config.hidden
     while heads < len(windows) and config.width % (2 * heads) == 0:
         heads *= 2
+    schedule = {name: getattr(settings, name) for name in _SCHEDULE} if settings else {}
+    if settings and settings.local:
+        hidden *= 2
+        schedule |= {
+            "lengths": (1, settings.lengths[1]),
+            "pool": _POOL * settings.pool,
+            "weight_decay": _DECAY,
+        }
     encoding = Encoding(
         mechanism="table",
         windows=windows,
@@ -211,12 +227,8 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
     )
     model = ModelConfig(
         vocabulary=task.vocabulary.size, levels=len(windows), encoding=encoding, heads=heads,
-        width=config.width, hidden=config.hidden, blocks=config.blocks,
+        width=config.width, hidden=hidden, blocks=config.blocks,
     )  # fmt: skip
-    names = (
-        "lengths", "batch", "local", "pool", "steps", "learning_rate", "warmup", "weight_decay",
-    )  # fmt: skip
-    schedule = {name: getattr(settings, name) for name in names} if settings else {}
     return Recipe(
         name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,
         **schedule,

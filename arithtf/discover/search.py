@@ -23,6 +23,7 @@ SHORT, LONGER = (1, 5), (6, 12)
 QUERIES = 12_000  # of the short examples, of the longer ones, and of those for comparison
 _LEAST = 4_000  # queries of the rarest segment in the short examples
 _CHECKED = 24_000  # short queries on which tables are made smaller
+_PRUNED = 8  # refused solutions of a segment that are made smaller
 _EACH = 4  # solutions of a segment that are tried together with the others'
 _TOGETHER = 64  # combinations of the segments' tables that are scored
 _REFINED = 6  # of them, divided by the number of segments, the ones that are made smaller
@@ -106,6 +107,7 @@ class Search:
         self.refused: list[tuple[Tables, str]] = []
         self._found: list[Found] = []
         self._verdicts: dict[Tables, str | None] = {}
+        self._smaller: dict[Tables, Tables] = {}
         self.enumerable = True
         self.short, self.longer, self.fresh = short, longer, fresh
         self._check = Scorer(self.short.head(_CHECKED).joined(self.longer))
@@ -159,7 +161,7 @@ class Search:
     def _grow(self, growth: Growth, least: int) -> None:
         """Grow until a generation has solutions that can be used, `least` generations at least."""
         while growth.generation < GENERATIONS:
-            if growth.generation >= least and self._usable(growth.solved, 1):
+            if growth.generation >= least and self._usable(growth, 1):
                 return
             growth.step()
 
@@ -169,18 +171,29 @@ class Search:
         levels = [(one_sight(*sight),) for sight in growth.sights[:_ASKED] if not sight.value]
         return any(self.refuse(*self.coupling(one)) is None for one in levels)
 
-    def _usable(self, solved: list[tuple[int, int, Tables]], most: int) -> list[Tables]:
+    def _usable(self, growth: Growth, most: int) -> list[Tables]:
         """The first of a segment's solutions that are not refused, one for each number of contexts.
 
-        As many contexts are nearly always the same contexts in other words.
+        As many contexts are nearly always the same contexts in other words. If all are refused,
+        some are made smaller: what they are refused for may be of no use.
         """
         usable: dict[int, Tables] = {}
-        for contexts, _, tables in solved:
+        refused: dict[int, Tables] = {}
+        for contexts, _, tables in growth.solved:
             if contexts not in usable and self._verdict(tidied(tables)) is None:
                 usable[contexts] = tables
                 if len(usable) == most:
                     break
-        return list(usable.values())
+            refused.setdefault(contexts, tables)
+        if not usable:
+            smaller = {n: self._pruned(growth, refused[n]) for n in [*refused][:_PRUNED]}
+            usable = {n: small for n, small in smaller.items() if self._verdict(small) is None}
+        return list(usable.values())[:most]
+
+    def _pruned(self, growth: Growth, tables: Tables) -> Tables:
+        if tables not in self._smaller:
+            self._smaller[tables] = refined(growth.fine, tables)
+        return self._smaller[tables]
 
     def _verdict(self, tables: Tables) -> str | None:
         if tables not in self._verdicts:
@@ -194,7 +207,7 @@ class Search:
     def _together(self) -> Iterator[Found]:
         """One solution of each segment, all of them together, made smaller and checked."""
         each = min(_EACH, max(2, int(_TOGETHER ** (1 / len(self._growths)))))
-        choices = [self._usable(growth.solved, each) for growth in self._growths]
+        choices = [self._usable(growth, each) for growth in self._growths]
         if not prod(map(len, choices)):
             return
         candidates = list(dict.fromkeys(tidied(sum(parts, ())) for parts in product(*choices)))

@@ -60,12 +60,16 @@ def relations(examples: Examples, segment: int) -> list[Relation]:
             same = all(usable[at] for at in np.flatnonzero(query))
             for key in keys + [form for form in more if same and max(map(abs, form)) == 1]:
                 found.add(normalised(segment, seen, key, query)[0])
-    return sorted(found, key=_simplicity)
+    # On a sheet, the row and column of a token say more than its place in the text.
+    sheet = examples.key_places[:, 1 + examples.places.index("pitch")] > 0
+    avoided = examples.places.index("index") if sheet.any() else None
+    return sorted(found, key=lambda relation: _simplicity(relation, avoided))
 
 
-def _simplicity(relation: Relation) -> tuple[object, ...]:
+def _simplicity(relation: Relation, avoided: int | None) -> tuple[object, ...]:
     factors = (*relation.query, *relation.key)
     return (
+        avoided is not None and bool(relation.query[avoided] or relation.key[avoided]),
         sum(map(abs, factors)),
         tuple(-abs(f) for f in factors),
         tuple(-f for f in factors),

@@ -139,6 +139,14 @@ class Task(ABC):
         """
         raise ValueError(f"task {self.name!r} cannot enumerate its local contexts")
 
+    def proved(self, coupling: Coupling, windows: Sequence[WindowLike]) -> None:
+        """Check that `cover` takes a coupling, in less time where that is possible.
+
+        Raises:
+            ValueError: see `cover`.
+        """
+        self.cover(coupling, windows)
+
     @abstractmethod
     def answer(self, operands: Operands) -> list[Bytes]:
         """The true answers as tokens in the order they are written, without EOS."""

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from arithtf.tasks.batch import Operands
 from arithtf.tasks.columns import WindowLike
 from arithtf.tasks.coupling import Coupling
+from arithtf.tasks.product_cover import product_cover, seen_cells
 from arithtf.tasks.work import Work, product_work
 from arithtf.tasks.worksheet import WorksheetTask
-from arithtf.tasks.worksheet_cover import product_cover
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,26 @@ class Multiplication(WorksheetTask):
         return product_work()
 
     def cover(self, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
-        """Products that contain every local context of any product (see `worksheet_cover`).
+        """Products that contain every local context of any product (see `product_cover`).
 
         Args:
-            coupling: levels of `work`, or some of them.
-            windows: one finite window per level, not wider than those of `work`.
+            coupling: levels that show cells close to the query, like those of `work`.
+            windows: one finite window per level.
 
         Raises:
-            ValueError: another coupling or a wider window, for which there is no proof.
+            ValueError: a query sees something else, for which there is no proof.
         """
-        self.proved(coupling, windows)
-        return product_cover(self.base)
+        self.check_coupling(coupling)
+        return product_cover(self.base, seen_cells(coupling, windows))
+
+    def proved(self, coupling: Coupling, windows: Sequence[WindowLike]) -> None:
+        """Check that the contexts of a coupling can be enumerated.
+
+        Raises:
+            ValueError: a query sees tokens for which nothing is proved.
+        """
+        self.check_coupling(coupling)
+        seen_cells(coupling, windows)
 
     def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
         """A row's running sum, shifted to its place, or the product."""

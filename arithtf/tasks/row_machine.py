@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from arithtf.tasks.batch import Operands, int_digits
+
 
 class RowMachine(NamedTuple):
     """A kind of row.
@@ -99,3 +101,17 @@ def row_words(machine: RowMachine) -> Iterator[Word]:
                 yield note(graph.word(state, (symbol,), after))
         if machine.accepts(state) and not found.issuperset(machine.shown(state, None)):
             yield note(graph.word(state, (), state))
+
+
+def number(digits: Iterable[int | None], base: int) -> int:
+    """The number of these digits, least significant first; None is a 0."""
+    value = 0
+    for digit in reversed([digit or 0 for digit in digits]):
+        value = value * base + digit
+    return value
+
+
+def shortest_first(problems: Iterable[tuple[int, ...]], base: int, arity: int) -> Operands:
+    """Distinct problems, those of little work first."""
+    ordered = sorted(set(problems), key=lambda p: (sum(len(int_digits(x, base)) for x in p), p))
+    return Operands.from_ints(ordered, base=base, arity=arity)

@@ -4,11 +4,6 @@ For every kind of row a `RowMachine` says which words can stand in its columns, 
 see, and a witness turns each word into a problem in whose work that row occurs. The words a machine
 admits are those that occur in some problem, no more and no less, by these invariants:
 
-* Product. In row j > 0 stand the digits of a and of S = floor(a * B / base^j), B being the last j
-  digits of b. If a > 0 then S < a, as B < base^j. Conversely, for a and S < a of n columns let
-  B = ceil(S * base^n / a); then B < base^n (as S <= a - 1 and a < base^n), and row n of any b that
-  continues B has this S, since a / base^n < 1 makes floor(a * B / base^n) pass over no number.
-  (a = 0 has the row of zeros, whose contexts other rows have too.) In row 0 there is no S.
 * Sum. In row r stand the digits of operand r and of the sum so far, in row 1 those of the first two
   operands; each is free. The rows have one column more than the sum can have digits, so every row
   ends with the digit 0. S is the sum so far of S + 0.
@@ -25,16 +20,16 @@ enumeration, written down from the definitions, in base 10.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from arithtf.tasks.batch import Operands, int_digits
+from arithtf.tasks.batch import Operands
 from arithtf.tasks.columns import WindowLike, finite_windows
 from arithtf.tasks.coupling import Coupling, Level
-from arithtf.tasks.row_machine import RowMachine, Word, row_words
+from arithtf.tasks.row_machine import RowMachine, Word, number, row_words, shortest_first
 from arithtf.tasks.work import Work
 
 
@@ -71,107 +66,6 @@ def _proved_window(task: str, work: Work, level: Level) -> tuple[int, int]:
         f"level {level.name!r} is none of the coupling of {task}'s work(): local contexts are "
         "enumerated for that coupling only"
     )
-
-
-def _operands(problems: Iterable[tuple[int, ...]], base: int, arity: int) -> Operands:
-    """The problems, those of little work first."""
-    ordered = sorted(set(problems), key=lambda p: (sum(len(int_digits(x, base)) for x in p), p))
-    return Operands.from_ints(ordered, base=base, arity=arity)
-
-
-def _number(digits: Iterable[int | None], base: int) -> int:
-    """The number of these digits, least significant first."""
-    value = 0
-    for digit in reversed([digit or 0 for digit in digits]):
-        value = value * base + digit
-    return value
-
-
-class _Product(NamedTuple):
-    """Before a column: the multiplier's digit, high and carry of the column before, a and S so far.
-
-    Args:
-        factor: digit d of b.
-        high, carry: None before the first column.
-        below: whether S < a in the columns so far.
-        top: whether the last digit of a is not 0.
-    """
-
-    factor: int
-    high: int | None
-    carry: int | None
-    below: bool
-    top: bool
-
-
-def product_row(base: int, *, first: bool) -> RowMachine:
-    """A row of multiplication; columns are (digit of a, digit of S or None in the first row)."""
-    symbols = list(product(range(base), [None] if first else range(base)))
-
-    def step(state: _Product, symbol: tuple[int, int | None]) -> _Product:
-        x, s = symbol
-        low, high = x * state.factor % base, x * state.factor // base
-        value = low + (state.high or 0) + (s or 0) + (state.carry or 0)
-        below = state.below if x == (s or 0) else (s or 0) < x
-        return _Product(state.factor, high, value // base, below or first, x > 0)
-
-    def shown(state: _Product, symbol: tuple[int, int | None] | None) -> Iterator[object]:
-        if symbol is None:
-            yield "last", state.high, state.carry
-            return
-        x, s = symbol
-        yield "high", x, state.factor, state.carry
-        low, high = x * state.factor % base, x * state.factor // base
-        yield "sum", low, high, state.high, s, state.carry
-
-    starts = [_Product(d, None, None, first, False) for d in range(base)]
-    return RowMachine(starts, symbols, step, lambda s: s.below and s.top, shown)
-
-
-@lru_cache(maxsize=16)
-def product_cover(base: int) -> Operands:
-    """Products that contain every local context of any product."""
-
-    def first_row(word: Word) -> tuple[int, int]:
-        return _number([x for x, _ in word.columns], base), _at_top(word.start.factor, base)
-
-    def later_row(word: Word) -> tuple[int, int]:
-        a = _number([x for x, _ in word.columns], base)
-        left = _number([s for _, s in word.columns], base)
-        power = base ** len(word.columns)
-        return a, -(-left * power // a) + power * _at_top(word.start.factor, base)
-
-    problems = {
-        *map(first_row, row_words(product_row(base, first=True))),
-        *map(later_row, row_words(product_row(base, first=False))),
-        *_product_ends(base),
-    }
-    return _operands(problems, base, 2)
-
-
-def _product_ends(base: int) -> Iterator[tuple[int, int]]:
-    """Products with every last digit of a row before every digit of b, and at the end.
-
-    (base - 1) * (t + 1) = t * base + base - 1 - t ends its row with t < base - 1, and (base^2 - 1)
-    squared its last row with base - 1; b is continued by any digit. With b = 1 two adjacent digits
-    of the product are those of a.
-    """
-    largest = base - 1
-    for digit in range(base):
-        yield largest, digit
-        yield digit, 1
-        for last in range(base):
-            yield base**2 + base * digit + last, 1
-            a, b, size = largest, last + 1, 1
-            if last == largest:
-                a, b, size = base * largest + largest, base * largest + largest, 2
-            yield a, b
-            yield a, b + base**size * _at_top(digit, base)
-
-
-def _at_top(digit: int, base: int) -> int:
-    """A digit as the leading ones of a number: 0 needs a 1 before it."""
-    return digit or base
 
 
 class _Sum(NamedTuple):
@@ -222,7 +116,7 @@ def sum_cover(base: int) -> Operands:
     """Sums of three operands that contain every local context of any sum."""
 
     def operands(word: Word) -> tuple[int, int]:
-        return _number([s for s, _ in word.columns], base), _number(
+        return number([s for s, _ in word.columns], base), number(
             [x for _, x in word.columns], base
         )
 
@@ -230,7 +124,7 @@ def sum_cover(base: int) -> Operands:
     for word in row_words(sum_row(base, first=False)):
         so_far, operand = operands(word)
         problems.add((so_far, 0, operand))
-    return _operands(problems, base, 3)
+    return shortest_first(problems, base, 3)
 
 
 class _Quotient(NamedTuple):
@@ -300,13 +194,13 @@ def quotient_cover(base: int) -> Operands:
     problems = set(_quotient_ends(base))
     for trial in (0, 1):
         for word in row_words(quotient_row(base, trial=trial)):
-            remainder = _number([r for r, _ in word.columns], base)
-            divisor = _number([b for _, b in word.columns], base)
+            remainder = number([r for r, _ in word.columns], base)
+            divisor = number([b for _, b in word.columns], base)
             before, digit = divmod(remainder + trial * divisor, base)
             problems.add(((divisor + before) * base + digit, divisor))
     for word in row_words(quotient_row(base, trial=0, first=True)):
-        problems.add((word.columns[0][0], _number([b for _, b in word.columns], base)))
-    return _operands(problems, base, 2)
+        problems.add((word.columns[0][0], number([b for _, b in word.columns], base)))
+    return shortest_first(problems, base, 2)
 
 
 def _quotient_ends(base: int) -> Iterator[tuple[int, int]]:

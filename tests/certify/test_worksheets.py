@@ -98,15 +98,16 @@ def test_a_level_less_is_a_conflict_named_by_two_problems(task, level):
         check_task(task, Coupling("less", levels), windows[1:])
 
 
-def test_other_windows_and_levels_are_refused():
-    task = Multiplication()
+@pytest.mark.parametrize("kind", [RunningSum, Division, Calculator])
+def test_other_windows_and_levels_are_refused(kind):
+    task = kind()
     coupling, windows = task.work()
     with pytest.raises(CannotCertify, match=r"up to \(0, 0\), got \(1, 0\)"):
         check_task(task, coupling, ((1, 0), *windows[1:]))
     with pytest.raises(CannotCertify, match="infinite window"):
         check_task(task, coupling, (*windows[:2], None, *windows[3:]))
     other = replace(coupling.levels[0], key={})
-    with pytest.raises(CannotCertify, match="none of the coupling of multiplication's work"):
+    with pytest.raises(CannotCertify, match=f"none of the coupling of {task.name}'s work"):
         check_task(task, Coupling("other", (other,)), ((0, 0),))
 
 

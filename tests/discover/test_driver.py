@@ -14,7 +14,17 @@ from arithtf.commands import discover as command
 from arithtf.discover import Discoverer, NothingFound, recipe_of
 from arithtf.recipes import get_recipe
 from arithtf.runs import load_model, read_json, write_json
-from arithtf.tasks import Addition, Copy, Coupling, Level, Parity, Place, Subtraction, couplings
+from arithtf.tasks import (
+    Addition,
+    Copy,
+    Coupling,
+    Level,
+    Multiplication,
+    Parity,
+    Place,
+    Subtraction,
+    couplings,
+)
 from arithtf.train import train
 
 
@@ -193,3 +203,16 @@ def test_a_part_that_takes_long_says_how_far_it_is(monkeypatch, capsys):
         "a: 3 of 9, 3.1 s since the start",
         "b: 9 of 9, 7.0 s since the start",
     ]
+
+
+def test_a_found_coupling_of_a_sheet_is_trained_on_more_than_the_ready_one():
+    """Its contexts are others: short operands show some that long ones have not."""
+    task = Multiplication()
+    ready = get_recipe("multiplication")
+    coupling, windows = task.work()
+    recipe = recipe_of(task, coupling, windows, seed=3)
+    assert recipe.lengths == (1, ready.lengths[1])
+    assert recipe.pool > ready.pool
+    assert recipe.model.hidden > ready.model.hidden
+    assert (recipe.local, recipe.steps, recipe.seed) == (ready.local, ready.steps, 3)
+    assert recipe.model.encoding.head_levels == tuple(range(8))

@@ -16,7 +16,7 @@ from arithtf.discover.search import Search
 from arithtf.discover.search import drawn as draw_task
 from arithtf.discover.space import log_tables, relations, sights, slopes
 from arithtf.discover.tables import Form, Table, one_sight, tidied, to_coupling
-from arithtf.tasks import Copy, Coupling, Increment, Level, Place, Reverse
+from arithtf.tasks import Copy, Coupling, Increment, Level, Multiplication, Place, Reverse
 
 CONSTANT = (0,) * len(PLACES)
 LEFT = tuple(int(name == "left") for name in PLACES)
@@ -253,3 +253,40 @@ def test_the_beam_is_no_longer_than_it_may_be(drawn):
     assert (scores.conflicts > 0).all()
     assert (np.diff(scores.bits) >= 0).all()
     assert grown.fine.score([tables for *_, tables in grown.solved]).conflicts.max() == 0
+
+
+def test_a_solution_refused_for_what_it_does_not_need_is_made_smaller():
+    """Growth comes to the solution with a level that only it needed on its way."""
+    short, longer, fresh = draw_task(Copy(), 0)
+    answer, a = short.segments.index("answer"), short.segments.index("a")
+    needed, more = (
+        Table((Form(answer, LEFT, 0),), (Form(a, LEFT, offset),), 0, 0) for offset in (0, 1)
+    )
+    refusals = []
+
+    def refuse(coupling, windows):
+        refusals.append(len(coupling.levels))
+        return "too much" if len(coupling.levels) > 1 else None
+
+    search = Search(short, longer, fresh, refuse=refuse)
+    growing = Growth(short, longer, answer, lambda what, done, total: None)
+    growing.solved = [(130, 40, (needed, more))]
+    assert search._usable(growing, 1) == [(needed,)]
+    growing.solved.append((140, 30, (needed,)))  # as it stands, so it comes first
+    assert search._usable(growing, 2) == [(needed,)]
+    assert refusals == [2, 1]
+
+
+def test_on_a_sheet_rows_and_columns_are_preferred_to_places_in_the_text():
+    short, _, _ = draw_task(Multiplication(2), 0)
+    index = short.places.index("index")
+
+    def by_index(relation):
+        return bool(relation.query[index] or relation.key[index])
+
+    found = [by_index(r) for r in relations(short, short.segments.index("carry"))]
+    assert 0 < sum(found) < len(found)
+    assert found == sorted(found)
+    short, _, _ = draw_task(Copy(), 0)
+    found = [by_index(r) for r in relations(short, short.segments.index("answer"))]
+    assert found != sorted(found)
