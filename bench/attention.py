@@ -9,11 +9,13 @@ once on tiny inputs on the CPU (kernels interpreted: set TRITON_INTERPRET=1), to
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,18 +34,28 @@ SHAPES: dict[str, list[tuple[int, int, int, int]]] = {
 DRY = [(1, 2, 48, 16)]
 # Above this many scores a dense rival takes too long or too much memory.
 DENSE_LIMIT = 2**34
+# Seconds that the repeats of one call may take; a slow rival is not to use up a part's time.
+BUDGET = 1.0
 
 
 def seconds(call: Callable[[], object], repeats: int = 10) -> float:
-    """Median time of a call on the GPU, after two to warm up; of one call without a GPU."""
+    """Median time of a call on the GPU, after two to warm up; of one call without a GPU.
+
+    Args:
+        repeats: at most, and fewer where they would take longer than BUDGET.
+    """
     if not torch.cuda.is_available():
         began = time.perf_counter()
         call()
         return time.perf_counter() - began
-    for _ in range(2):
-        call()
+    call()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    call()
+    torch.cuda.synchronize()
+    fitting = BUDGET / (time.perf_counter() - began)
     times = []
-    for _ in range(repeats):
+    for _ in range(max(1, min(repeats, int(fitting)))):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         call()
@@ -74,9 +86,13 @@ def both_ways(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Call
 
 
 def contenders(
-    shape: tuple[int, int, int, int], window: bool, device: str
+    shape: tuple[int, int, int, int], window: bool, device: str, compiled: bool
 ) -> Iterator[tuple[str, Callable[..., Tensor], list[Tensor]]]:
-    """Name, function and inputs of each contender that is able to run a shape."""
+    """Name, function and inputs of each contender that is able to run a shape.
+
+    Args:
+        compiled: those that torch.compile makes; if not, the others.
+    """
     from arithtf.attention import BiasTable, attention
 
     batch, heads, tokens, dim = shape
@@ -95,20 +111,23 @@ def contenders(
     def bare(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return attention(q, k, v, windows=windows, impl="triton")
 
+    scores = batch * heads * tokens * tokens
+    if compiled:
+        if scores <= DENSE_LIMIT:
+            yield "flex", _flex(device), [q, k, v, table]
+            yield "flex, fixed table", _flex(device), [q, k, v, table.detach()]
+        return
     yield "ours", ours, [q, k, v, table]
     yield "ours, no bias", bare, [q, k, v]
-    if batch * heads * tokens * tokens > DENSE_LIMIT:
+    if scores > DENSE_LIMIT:
         return
     yield (
         "sdpa, no bias",
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
         [q, k, v],
     )
-    if batch * heads * tokens * tokens <= DENSE_LIMIT // 4:
+    if scores <= DENSE_LIMIT // 4:
         yield "sdpa, dense bias", _dense_bias, [q, k, v, table]
-    flex = _flex(device)
-    yield "flex", flex, [q, k, v, table]
-    yield "flex, fixed table", flex, [q, k, v, table.detach()]
 
 
 def _dense_bias(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
@@ -120,23 +139,27 @@ def _dense_bias(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
 
 
 def _flex(device: str) -> Callable[..., Tensor]:
-    from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
-
-    gpu = device == "cuda"
-    compiled = torch.compile(flex_attention, dynamic=False) if gpu else flex_attention
-    masks: dict[int, BlockMask] = {}
+    """FlexAttention, compiled on a GPU when it is first called."""
+    kept: list[Any] = []
 
     def call(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-        tokens = q.shape[2]
-        if tokens not in masks:
-            masks[tokens] = create_block_mask(
-                lambda b, h, i, j: i >= j, None, None, tokens, tokens, device=device, _compile=gpu
+        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+        if not kept:
+            # Of what was compiled for other shapes, or the limit on compilations is reached.
+            torch.compiler.reset()
+            compiled = torch.compile(flex_attention, dynamic=False)
+            tokens = q.shape[2]
+            mask = create_block_mask(
+                lambda b, h, i, j: i >= j, None, None, tokens, tokens, device=device
             )
+            kept.extend((compiled if device == "cuda" else flex_attention, mask))
+        function, mask = kept
 
         def score(s: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
             return s + table[h, (j - i).clamp(-REACH, REACH) + REACH]
 
-        out: Tensor = compiled(q, k, v, score_mod=score, block_mask=masks[tokens])
+        out: Tensor = function(q, k, v, score_mod=score, block_mask=mask)
         return out
 
     return call
@@ -145,6 +168,9 @@ def _flex(device: str) -> Callable[..., Tensor]:
 def measure(parts: Iterable[str], device: str = "cuda") -> Iterator[Row]:
     """Rows: time forward and forward + backward, TFLOP/s or GB/s, fraction of the limit, memory.
 
+    A contender that fails has a row that says how. First those of all shapes that compile fast, so
+    that a time limit costs the rest alone.
+
     Args:
         parts: groups of shapes.
         device: "cpu" runs tiny shapes once, which measures nothing.
@@ -152,14 +178,16 @@ def measure(parts: Iterable[str], device: str = "cuda") -> Iterator[Row]:
     ensure_kernels()
     product, copy = limits(device)
     yield {"who": "limits", "tflops": product, "gbps": copy}
-    for part in parts:
-        for shape in SHAPES[part] if device == "cuda" else DRY:
-            for who, function, inputs in contenders(shape, part == "windowed", device):
-                row: Row = {"part": part, "shape": "x".join(map(str, shape)), "who": who}
-                try:
-                    yield row | _row(part, shape, function, inputs, product, copy)
-                except RuntimeError as error:
-                    yield {**row, "error": str(error).splitlines()[0][:80]}
+    shapes = [(p, s) for p in parts for s in (SHAPES[p] if device == "cuda" else DRY)]
+    for compiled, (part, shape) in itertools.product((False, True), shapes):
+        for who, function, inputs in contenders(shape, part == "windowed", device, compiled):
+            row: Row = {"part": part, "shape": "x".join(map(str, shape)), "who": who}
+            try:
+                row |= _row(part, shape, function, inputs, product, copy)
+            except Exception as error:  # of a rival, its compiler, or the driver
+                message = (str(error).splitlines() or [""])[0]
+                row["error"] = f"{type(error).__name__}: {message}"[:120]
+            yield row
 
 
 def _row(

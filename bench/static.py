@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from bench.checkout import ensure_kernels
 
 ensure_kernels()
-from arithtf.kernels.configs import SPLIT, Tiles, table_of  # noqa: E402
+from arithtf.kernels.configs import SPLIT, WHOLE, WIDEST_ROW, Tiles, table_of  # noqa: E402
 from arithtf.kernels.launch import SINK_TILE, rotary_block  # noqa: E402
 
 BUDGETS = Path(__file__).resolve().parent / "budgets.json"
@@ -41,7 +41,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "fire": {"KIND": 5, "WIDTH": 0},
     "content": {"KIND": 8, "WIDTH": 0},
     "window": {"KIND": 1, "WIDTH": 16, "GATHER": True, "SINKS": True},
-    "documents": {**_SOME, "KIND": 1, "WIDTH": 64, "DOCUMENTS": True},
+    "documents": {**_SOME, "KIND": 1, "WIDTH": WIDEST_ROW, "DOCUMENTS": True},
+    "rotary documents": {**_SOME, "KIND": 0, "WIDTH": 0, "ROTARY": True, "DOCUMENTS": True},
     # With everything that the operator lets one combine with a mechanism.
     "plain all": {**_ALL, "KIND": 0, "WIDTH": 0},
     "rotary all": {**_ALL, "KIND": 0, "WIDTH": 0, "ROTARY": True},
@@ -53,15 +54,32 @@ CALLS: dict[str, dict[str, Any]] = {
     "fire all": {**_ALL, "KIND": 5, "WIDTH": 0},
     "content of queries": {"KIND": 8, "WIDTH": 0, "OF_KEYS": False},
     "content all": {**_ALL, "KIND": 8, "WIDTH": 0},
+    "content all of queries": {**_ALL, "KIND": 8, "WIDTH": 0, "OF_KEYS": False},
+    # dk and dv of the sinks, by one program or as sums of parts.
+    "sinks all": {**_ALL, "KIND": 0, "WIDTH": 0, "SINK": True},
+    "sinks in parts": {
+        **_ALL,
+        "KIND": 0,
+        "WIDTH": 0,
+        "SINK": True,
+        "PARTIAL": True,
+        "DOCUMENTS": False,
+    },
 }
 # The calls of every entry of a kernel.
 CALLS_OF: dict[str, tuple[str, ...]] = {
     "forward": ("table",), "queries": ("table",), "keys": ("table",), "table": ("table",),
-    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (),
-    "sums": ("fire", "content", "content of queries"),
+    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (), "sums": (),
     "short": ("window",), "short_backward": ("window",), "split": ("table all", "rotary all"),
     "split_backward": ("table all", "rotary all"), "poison": ("plain",),
     "rotate": ("rotary all",), "step": ("wide all",),
+}  # fmt: skip
+# On top of these: of every entry on NVIDIA's chips, and of the commonest size on all.
+MORE_OF: dict[str, tuple[str, ...]] = {
+    "keys": ("sinks all", "sinks in parts"),
+    "forward_heavy": ("content all", "wide all"), "queries_heavy": ("content all", "wide all"),
+    "keys_heavy": ("content all", "wide all"),
+    "sums": ("fire all", "content all", "content all of queries"),
 }  # fmt: skip
 # Kernels whose tiles are in their launchers: those of positions, and those of one size for all.
 FIXED = {"poison": Tiles(64, 64, 4, 3), "rotate": Tiles(64, 64, 4, 3), "step": Tiles(64, 64, 4, 3)}
@@ -100,16 +118,23 @@ def _calls(architecture: str, kernel: str, size: str, head: int) -> Iterator[str
     yield from CALLS_OF[kernel]
     amd, common = architecture == "gfx942", (size, head) == ("2", 64)
     tuned = common and architecture == "sm_90"
-    if kernel == "queries" and size != "2":
-        yield "documents"
+    short = kernel in WHOLE and (size, head) == ("2", 32)
+    if common or not amd:
+        yield from MORE_OF.get(kernel, ())
     if kernel in ("forward", "queries", "keys"):
+        yield from ("documents",) if size == "2" and (common or not amd) else ()
+        yield from ("rotary documents",) if (size, kernel, amd) == ("2", "forward", False) else ()
         yield from ("window",) if common else ()
         yield from ("plain", "alibi") if tuned else ()
     if kernel.endswith("_heavy"):
-        yield from ("content all",) if not amd else ()
-        yield from ("wide all",) if size == "2" and not amd else ()
+        yield from ("rotary all", "documents") if size != "2" and not amd else ()
         yield from ("fire", "content") if common and (amd or tuned) else ()
-        yield from ("kerple all", "power all", "fire all", "table all", "rotary all") * tuned
+        yield from ("kerple all", "power all", "fire all", "table all") * tuned
+        yield from ("rotary all",) if common and (amd or tuned) else ()
+    if kernel == "table" and common:
+        yield "table all"
+    if short:
+        yield from ("table all", "rotary all")
     if kernel in SPLIT and architecture == "sm_90" and (size, head) == ("2", 32):
         yield from ("plain all", "alibi all", "kerple all", "power all")
 
@@ -164,7 +189,8 @@ def compile_case(case: Case) -> dict[str, Any]:
     constants = {
         "ROTARY": False, "LOG_SCALE": False, "CAUSAL": True, "PREFIX": False, "DOCUMENTS": False,
         "SINKS": False, "GATHER": case.kernel == "table", "D": case.head, "DP": case.head,
-        "BM": tiles.bm, "BN": tiles.bn, "BS": SINK_TILE, "BT": rotary_block(case.head), "U": 64,
+        "BM": tiles.bm, "BN": SINK_TILE if case.call.startswith("sinks") else tiles.bn,
+        "BS": SINK_TILE, "BT": rotary_block(case.head), "U": 64,
         "KB": 64, "HALF": case.head // 2, "HALF_P": case.head // 2, "EDGED": False, "COLUMNS": 16,
         "OF_KEYS": True, "CENTRED": False, "HAS_ADD": False, "UNITS": 32,
         "BLOCKS": -(-case.tokens // tiles.bm),

@@ -88,7 +88,7 @@ def is_short(
         windows: (back, ahead) of the levels that are read; UNLIMITED both where there is no limit.
         ieee: products of float32 in IEEE arithmetic.
     """
-    from arithtf.kernels.configs import fits_short
+    from arithtf.kernels.configs import WIDEST_ROW, fits_short
 
     tokens = max(query.shape[2], key.shape[2])
     if not fits_short(query.device, query.dtype, query.shape[3], tokens, ieee):
@@ -98,9 +98,10 @@ def is_short(
     if isinstance(mechanism, BucketBias):
         return mechanism.table.shape[1] <= SHORT_COLUMNS
     if isinstance(mechanism, BiasTable):
-        reach = mechanism.table.shape[1] // 2
+        width = mechanism.table.shape[1]
+        reach = width // 2
         back, ahead = (max(min(pair[i], reach) for pair in windows) for i in (0, 1))
-        return back + ahead + 1 <= SHORT_COLUMNS
+        return width <= WIDEST_ROW and back + ahead + 1 <= SHORT_COLUMNS
     return True
 
 

@@ -12,6 +12,7 @@ from .tiles import FIRE as _FIRE
 from .tiles import (
     LOG2E,
     NO_ID,
+    bias,
     bias_gradients,
     head_numbers,
     id_bounds,
@@ -23,10 +24,12 @@ from .tiles import (
     visible,
 )
 from .tiles import NONE as _NONE
+from .tiles import TABLE as _TABLE
 
 BY_QUERY = _BY_QUERY
 FIRE = _FIRE
 NONE = _NONE
+TABLE = _TABLE
 
 
 @triton.jit
@@ -42,15 +45,28 @@ def _query_step(
     """Add ds . k over the keys at positions `at`, and the bias sums.
 
     CENTRED: also ds * x, ds and weight * x, where x is what the logit factor multiplies.
+    FULL: rows of 128 numbers, split in two for TF32, leave no registers to what makes the bias
+    while the scores are made; so that comes first.
     """
     row = rows_at(ROWS, at, end, GATHER)
     live = (row >= 0) & (tl.load(POISON + row, mask=row >= 0, other=0.0) == 0.0)
     k = load_rows(K, row, stride_kt, live, D, DP, UPCAST)
     v = load_rows(V, row, stride_vt, live, D, DP, UPCAST)
+    FULL: tl.constexpr = DP >= 128 and PRECISION == "tf32x3"
+    if FULL:
+        if KIND == TABLE and not SINK:
+            key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
+            value = bias(
+                query_id[:, None], key_id[None, :], FIRST, h, width, reach, first, second, table,
+                KIND, WIDTH,
+            )  # fmt: skip
+        dp = tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None]
     raw = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if SINK:
         key_id = row
         scores = raw * factor[:, None]
+    elif FULL and KIND == TABLE:
+        scores = raw * factor[:, None] + value
     else:
         key_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
         scores, shift, raw = scores_of(
@@ -59,7 +75,10 @@ def _query_step(
             KIND, WIDTH,
         )  # fmt: skip
     p = tl.exp2(scores - lse[:, None])
-    ds = p * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None])
+    if FULL:
+        ds = p * dp
+    else:
+        ds = p * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None])
     if MASKED:
         document = load_documents(DOCUMENT, row, DOCUMENTS)
         seen = visible(
@@ -215,7 +234,10 @@ def _key_step(
     DOCUMENTS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """Add the queries at positions `at`; tiles are [keys, queries]."""
+    """Add the queries at positions `at`; tiles are [keys, queries].
+
+    EARLY: a table's bias before the scores, as with FULL in `_query_step`.
+    """
     row = rows_at(ROWS, at, tq, GATHER)
     lse = tl.load(LSE + row, mask=row >= 0, other=float("inf"))
     live = lse < float("inf")
@@ -226,10 +248,20 @@ def _key_step(
     if LOG_SCALE:
         seen = tl.load(SEEN + row, mask=row >= 0, other=1.0)
         factor = factor * tl.log(tl.maximum(seen, 1.0))
+    EARLY: tl.constexpr = KIND == TABLE and DP >= 128 and PRECISION == "tf32x3" and not SINK
+    if EARLY:
+        query_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
+        value = bias(
+            query_id[None, :], key_id[:, None], FIRST, h, width, reach, first, second, table,
+            KIND, WIDTH,
+        )  # fmt: skip
     scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
-    query_id = row
+    if not EARLY:
+        query_id = row
     if SINK:
         scores = scores * (factor * LOG2E)[None, :]
+    elif EARLY:
+        scores = scores * (factor * LOG2E)[None, :] + value
     else:
         query_id = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
         scores, _, _ = scores_of(

@@ -19,6 +19,9 @@ class Tiles(NamedTuple):
     stages: int
 
 
+# A row of a table up to this width is kept in registers, of which a program of one warp has 255 a
+# thread; a wider one is read from global memory.
+WIDEST_ROW = 256
 KERNELS = (
     "forward", "queries", "keys", "forward_heavy", "queries_heavy", "keys_heavy", "table", "sums",
 )  # fmt: skip

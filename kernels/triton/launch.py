@@ -11,11 +11,9 @@ from torch import Tensor
 
 from arithtf.kernels import plan as plans
 from arithtf.kernels import problem as problems
-from arithtf.kernels.configs import Tiles, heavy, padded, tiles
+from arithtf.kernels.configs import WIDEST_ROW, Tiles, heavy, padded, tiles
 from arithtf.kernels.problem import KERPLE, TABLE, Plan, Problem
 
-# A table row up to this width is kept in shared memory, a wider one is read from global memory.
-WIDEST_ROW = 4096
 # Programs per head over which sums along all queries are spread: the split of the work, and so the
 # order of sums, must not depend on the device.
 PARTS = 64
@@ -216,15 +214,17 @@ class Launch:
     def tiles(self, kernel: str) -> Tiles:
         """Configured tiles of a kernel; smaller ones where a pair needs more registers.
 
-        That is so for Kerple, FIRE, content and wide tables, and where two of logarithmic scale,
-        prefix and documents meet. "sinks" is the kernel for dk and dv without a mechanism.
+        That is so for Kerple, FIRE, content and wide tables, and with logarithmic scale, prefix or
+        documents: two of them in numbers of two bytes, any of them in float32. "sinks" is the
+        kernel for dk and dv without a mechanism.
         """
         problem, query = self.problem, self.inputs.query
         at_once = problem.log_scale + self.constants["PREFIX"] + self.constants["DOCUMENTS"]
         wide = problem.kind == TABLE and not self.constants["WIDTH"]
+        most = 1 if query.dtype.itemsize == 2 else 0
         if kernel == "sinks":
             kernel = "keys"
-        elif problem.kind >= KERPLE or wide or at_once > 1:
+        elif problem.kind >= KERPLE or wide or at_once > most:
             kernel = heavy(kernel)
         return tiles(kernel, query.device, query.dtype, query.shape[3], problem.ieee)
 

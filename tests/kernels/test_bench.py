@@ -6,7 +6,9 @@ from bench.attention import measure
 
 
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
 def test_dry_run():
     rows = list(measure(["training", "windowed"], "cpu"))
     assert rows[0]["who"] == "limits"

@@ -14,7 +14,8 @@ from kernel_cases import (
     some_of,
 )
 
-from arithtf.attention import BiasTable, Rotary
+from arithtf.attention import BiasTable, LogScale, Rotary
+from arithtf.kernels import launch
 
 CASES = {
     (e, o, LENGTHS[(i + j) % 5]) for i, e in enumerate(ENCODINGS) for j, o in enumerate(ORDERS)
@@ -44,6 +45,21 @@ def test_head_dimensions(dim):
 
 
 @pytest.mark.usefixtures("general")
+@pytest.mark.parametrize("columns", [5, 513])
+def test_rows_of_128_numbers_split_for_tf32(columns, monkeypatch):
+    """On GPUs their backward takes its products in another order."""
+    of_call = launch.constants_of
+    split = {"PRECISION": "tf32x3"}
+    monkeypatch.setattr(launch, "constants_of", lambda *given: of_call(*given) | split)
+    torch.manual_seed(7)
+    rng = torch.Generator().manual_seed(7)
+    tensors = [torch.randn(2, HEADS, 37, 128) for _ in range(3)]
+    call = {**ORDERS["packed"](37, rng), "scale": LogScale(torch.rand(HEADS))}
+    check(tensors, BiasTable(torch.randn(HEADS, columns)), call)
+    check(tensors, Rotary.from_base(128), call)
+
+
+@pytest.mark.usefixtures("general")
 def test_wide_table_and_sparse_ids():
     """A table over ids that lie far apart: tiles of queries take several rounds."""
     torch.manual_seed(5)
@@ -52,6 +68,15 @@ def test_wide_table_and_sparse_ids():
     call = {"query_ids": sparse, "key_ids": sparse, "windows": (None,)}
     check(tensors, BiasTable(torch.randn(HEADS, 129)), call)
     check(tensors, BiasTable(torch.randn(HEADS, 8193)), {"windows": (None,)})
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("columns", [255, 4097])
+def test_wide_table_in_a_narrow_window(columns):
+    """Few columns of it act, but a kernel that holds a row of a table would have to hold all."""
+    torch.manual_seed(6)
+    tensors = [torch.randn(1, HEADS, 40, DIM) for _ in range(3)]
+    check(tensors, BiasTable(torch.randn(HEADS, columns)), {"windows": (3,)})
 
 
 @pytest.mark.usefixtures("both")

@@ -1,5 +1,6 @@
 """Tier C: compiled kernels on a GPU, in all dtypes. Run by itself: pytest -m gpu tests/kernels."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -140,8 +141,12 @@ def test_compute_sanitizer(tool):
         "    o = attention(*q, mechanism=BiasTable(t), windows=(w,), sinks=1, impl='triton')\n"
         "    o.sum().backward()\n"
     )
+    # An allocator that keeps freed memory would hide reads beyond a tensor's end.
+    environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     done = subprocess.run(
         [program, "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=100, env=environment,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
+    if "Device not supported" in done.stdout + done.stderr:
+        pytest.skip("compute-sanitizer does not support this device, or not in this sandbox")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -100,4 +100,5 @@ def test_what_counts_as_short():
     wide = BiasTable(torch.zeros(HEADS, 201))
     assert asked(mechanism=wide)
     assert not asked(mechanism=wide, windows=((1, 1), (2**33, 2**33)))
+    assert not asked(mechanism=BiasTable(torch.zeros(HEADS, 257)))
     assert not asked(mechanism=Content(None, torch.zeros(HEADS, 3, 32)))

@@ -13,7 +13,7 @@ import pytest
 
 from arithtf.attention.triton import LARGEST_IEEE_HEAD
 from arithtf.kernels.configs import KERNELS, SPLIT, WHOLE, table_of
-from bench.static import ALONE, ARCHITECTURES, BUDGETS, CALLS_OF, HEADS, Case, cases, key
+from bench.static import ARCHITECTURES, BUDGETS, CALLS, HEADS, Case, cases, key
 
 ROOT = Path(__file__).resolve().parents[2]
 HAVE_TRITON = importlib.util.find_spec("triton") is not None
@@ -86,14 +86,20 @@ def test_nothing_spills():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_compiled_code_keeps_its_budget(architecture):
     """The commonest size of each kernel; registers and code may drift a little with versions."""
-    of_content = "content" if architecture == "gfx942" else "content all"
     chosen = [
-        *(Case(architecture, n, "table", "2", 64) for n in ("forward", "queries", "keys", "table")),
-        *(Case(architecture, n, of_content, "2", 64) for n in ("forward_heavy", "keys_heavy")),
-        Case(architecture, "sums", "content", "2", 64),
+        *(Case(architecture, n, "table", "2", 64) for n in ("forward", "queries", "keys")),
+        *(Case(architecture, n, "content all", "2", 64) for n in ("forward_heavy", "keys_heavy")),
+        *(
+            Case(architecture, n, "wide all", "4", 128)
+            for n in ("queries_heavy", "keys_heavy")
+            if architecture != "gfx942"
+        ),
+        Case(architecture, "keys", "sinks in parts", "2", 64),
+        Case(architecture, "table", "table all", "2", 64),
+        Case(architecture, "sums", "content all of queries", "2", 64),
         Case(architecture, "split_backward", "rotary all", "2", 32, 128),
         Case(architecture, "short", "window", "2", 32, 64),
-        Case(architecture, "short_backward", "window", "2", 32, 64),
+        Case(architecture, "short_backward", "table all", "2", 32, 64),
     ]
     environment = {**os.environ, "TRITON_DEFAULT_FP_FUSION": "1", "PYTHONPATH": str(ROOT)}
     environment.pop("TRITON_INTERPRET", None)
@@ -112,13 +118,32 @@ def test_compiled_code_keeps_its_budget(architecture):
         assert row["per_score"] <= (1.15 if recorded_by else 1.6) * budget["per_score"] + 1
 
 
+def launched_as(case):
+    """The name of the function that a case compiles."""
+    longer = {"short": "short_forward", "split": "split_forward", "table": "table_sums"}
+    name = case.kernel.removesuffix("_heavy")
+    if name == "sums":
+        return "content_sums" if case.call.startswith("content") else "fire_sums"
+    return longer.get(name, name)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_option_of_a_kernel_is_compiled(architecture):
+    """Options read off the text: constants in capitals that a call may switch on."""
+    text = "".join(path.read_text() for path in (ROOT / "kernels" / "triton").glob("*.py"))
+    found = dict(re.findall(r"@triton\.jit\ndef (\w+)\((.*?)\):", text, re.DOTALL))
+    options = {name for call in CALLS.values() for name, value in call.items() if value is True}
+    on = {}
+    for case in cases([architecture]):
+        switched = (name for name, value in CALLS[case.call].items() if value is True)
+        on.setdefault(launched_as(case), set()).update(switched)
+    for name, switched in on.items():
+        of_kernel = set(re.findall(r"(\w+): tl\.constexpr", found[name])) & options
+        assert of_kernel <= switched, name
+
+
 def test_every_kernel_is_compiled():
     """What the modules launch, read off their text: the names that a grid follows."""
     text = "".join(path.read_text() for path in (ROOT / "kernels" / "triton").glob("*.py"))
     launched = set(re.findall(r"kernels\(\)\.\w+\.(\w+)", text))
-    names = {kernel.removesuffix("_heavy") for kernel in (*CALLS_OF, *ALONE)}
-    longer = {
-        "short": "short_forward", "split": "split_forward", "table": "table_sums",
-    }  # fmt: skip
-    wanted = {longer.get(name, name) for name in names - {"sums"}}
-    assert launched == wanted | {"content_sums", "fire_sums"}
+    assert launched == {launched_as(case) for case in cases()}
