@@ -53,15 +53,23 @@ def count_of(name: str) -> int:
     return COUNT if longest <= MANY_COLUMNS else COUNT // 4
 
 
-def study(name: str, seeds: int = SEEDS) -> Iterator[Row]:
+def study(name: str, seeds: int = SEEDS, only: Sequence[str] = ()) -> Iterator[Row]:
     """A row for each ablation of a recipe, all seeds in it: as many at a time as there are cores.
 
     Args:
         name: of the recipe.
         seeds: how many.
+        only: what is taken away; everything that can be, one at a time, if nothing is named.
+
+    Raises:
+        ValueError: the recipe has not what is to be taken away.
     """
-    cases = [(name, without, seed) for without in ablations(get_recipe(name)) for seed in
-             range(seeds)]  # fmt: skip
+    there = list(ablations(get_recipe(name)))
+    if unknown := [without for without in only if without not in there]:
+        raise ValueError(
+            f"expected some of {', '.join(there)} to take away from {name}, got {unknown[0]!r}"
+        )
+    cases = [(name, without, seed) for without in only or there for seed in range(seeds)]
     # Each training has one thread. Processes begin afresh: torch's threads survive no fork.
     with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
         found = pool.imap(measure, cases)
@@ -83,7 +91,9 @@ def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], floa
 
 
 @benchmark("ablation")
-def ablation(recipes: Sequence[str] = ("addition",), seeds: int = SEEDS) -> Iterator[Row]:
+def ablation(
+    recipes: Sequence[str] = ("addition",), seeds: int = SEEDS, without: Sequence[str] = ()
+) -> Iterator[Row]:
     """Ablations of recipes, addition if none is named."""
     for name in recipes:
-        yield from study(name, seeds)
+        yield from study(name, seeds, without)

@@ -50,8 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of `seeds`, `ablation`; may be repeated",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="of `seeds`, `ablation`: how many")
+    parser.add_argument(
+        "--without",
+        action="append",
+        metavar="THING",
+        help="of `ablation`: what is taken away, like window; may be repeated (all)",
+    )
     options = parser.parse_args(arguments)
-    given = {"recipes": options.recipe, "seeds": options.seeds}
+    given = {"recipes": options.recipe, "seeds": options.seeds, "without": options.without}
     settings = {key: value for key, value in given.items() if value is not None}
     known = discover()
     if not options.names:

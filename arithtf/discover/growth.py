@@ -88,6 +88,11 @@ class Growth:
         self.generation += 1
         self._select(list(dict.fromkeys(candidates)))
 
+    def rest(self) -> None:
+        """Free what the next step computes again: on a sheet, most of a gigabyte a segment."""
+        self.coarse.forget()
+        self.fine.forget()
+
     def _shorten(self) -> None:
         """Of very many sights, keep the simplest and those that tell most by themselves."""
         if len(self.sights) > 2 * _SIGHTS:

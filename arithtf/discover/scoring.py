@@ -67,9 +67,13 @@ class Scorer:
         self._targets = np.searchsorted(known, examples.target).astype(np.uint8)
         codes = np.array([_core.token_code(_QUERY_TOKEN + t) for t in range(256)], np.uint64)
         self._start = codes[examples.query_token]
-        self._sums = np.empty((64, examples.queries), np.uint64)
-        self._rows: dict[tuple[Relation, int], int] = {}
         self._factors: dict[tuple[int, int], int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Free what queries see; it is computed again where it is asked for."""
+        self._sums = np.empty((64, self.examples.queries), np.uint64)
+        self._rows: dict[tuple[Relation, int], int] = {}
 
     def rows(self, wanted: Sequence[tuple[Relation, int]]) -> list[int]:
         """Numbers of sights (relation, value), which are computed where they are new."""

@@ -162,8 +162,9 @@ class Search:
         """Grow until a generation has solutions that can be used, `least` generations at least."""
         while growth.generation < GENERATIONS:
             if growth.generation >= least and self._usable(growth, 1):
-                return
+                break
             growth.step()
+        growth.rest()
 
     def _can_be_used(self, growth: Growth) -> bool:
         """Whether any of a segment's simplest sights is accepted, as a level of its own."""
