@@ -54,11 +54,14 @@ class Registry(Mapping[str, T], Generic[T]):
         kind: "task"; packages register in the entry points' group "arithtf.tasks".
         expected: what such an object is, for errors: "a subclass of Task".
         fits: whether an object is one.
+        tag: the field under which JSON has an object's name (see `arithtf.plain`).
     """
 
-    def __init__(self, kind: str, expected: str, fits: Callable[[Any], bool]) -> None:
+    def __init__(
+        self, kind: str, expected: str, fits: Callable[[Any], bool], *, tag: str = "name"
+    ) -> None:
         """Make an empty one."""
-        self.kind, self.expected, self.fits = kind, expected, fits
+        self.kind, self.expected, self.fits, self.tag = kind, expected, fits, tag
         self._objects: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
