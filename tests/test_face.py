@@ -49,7 +49,7 @@ def test_rooms_are_there_and_three_can_be_called():
     assert callable(arithtf.train)
     assert callable(arithtf.certify)
     assert arithtf.tasks.Addition().name == "addition"
-    assert arithtf.encodings.Encoding().mechanism == "none"
+    assert arithtf.encodings.Encoding().mechanism.name == "none"
     assert set(arithtf.__all__) <= set(dir(arithtf))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = arithtf.nonsense

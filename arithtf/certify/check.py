@@ -22,6 +22,7 @@ from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, re
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
 from arithtf.model import Transformer, context_logits
+from arithtf.plain import to_plain
 from arithtf.runs import load_model, weights_hash
 from arithtf.tasks import IGNORE, Batch, Coupling, Task, Vocabulary
 from arithtf.tasks.columns import finite_windows
@@ -29,7 +30,6 @@ from arithtf.threads import torch_threads
 
 Decide = Callable[[Transformer, Batch], NDArray[np.integer]]
 SHOWN_MISTAKES = 20
-CPU_MECHANISMS = ("none", "table", "alibi", "alibi-learned")
 
 
 class Checked(NamedTuple):
@@ -127,7 +127,7 @@ def certify(
         reason="",
         task=task.to_dict(),
         coupling=coupling.to_dict(),
-        model=model.config.to_dict(),
+        model=to_plain(model.config),
         weights=_hash(model),
         versions=_versions(),
     )
@@ -163,7 +163,7 @@ def _resolve(
 def _implementations(model: Transformer, impl: str | Sequence[str] | None) -> tuple[str, ...]:
     """The implementations to run."""
     if impl is None:
-        cpu = model.device.type == "cpu" and model.config.encoding.mechanism in CPU_MECHANISMS
+        cpu = model.device.type == "cpu" and model.config.encoding.linear
         return ("reference", "cpu") if cpu else ("reference",)
     chosen = (impl,) if isinstance(impl, str) else tuple(impl)
     if not chosen or not set(chosen) <= {"reference", "cpu"}:

@@ -11,12 +11,10 @@ import torch
 from arithtf import _core
 from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, conflicts_of
 from arithtf.certify.shown import abbreviate, problem_text, start_of
+from arithtf.encodings import MechanismSpec
 from arithtf.model import Transformer
 from arithtf.tasks import Coupling, Operands, Task
 from arithtf.tasks.columns import WindowLike, finite_windows
-
-MECHANISMS = ("none", "table", "alibi", "alibi-learned", "t5", "shaw", "disentangled")
-"""Mechanisms that are functions of id differences and have a rounding bound."""
 
 
 class CannotCertify(ValueError):
@@ -128,15 +126,18 @@ def require_provable(model: Transformer, task: Task, coupling: Coupling) -> None
                 f"level {level.name!r} has no window: a query sees ever more keys as operands "
                 "grow, and there is no finite set of contexts; train with a window"
             )
-    if model.positions is not None or not encoding.translation_invariant:
+    able = [name for name, spec in MechanismSpec.registry.items()
+            if spec.translation_invariant and spec.bounded]  # fmt: skip
+    if not encoding.translation_invariant:
+        part = encoding.embedding or encoding.mechanism
         raise CannotCertify(
-            f"mechanism {encoding.mechanism!r} depends on the ids themselves or rounds differently "
-            "at each, not on differences alone, so far places are not like near ones; use one of "
-            f"{MECHANISMS}"
+            f"{part.registry.kind} {part.name!r} depends on the ids themselves or rounds "
+            "differently at each, not on differences alone, so far places are not like near ones; "
+            f"use no embedding and a mechanism of {able}"
         )
-    if encoding.mechanism not in MECHANISMS:
+    if not encoding.mechanism.bounded:
         raise CannotCertify(
-            f"mechanism {encoding.mechanism!r} has no rounding bound; use one of {MECHANISMS}"
+            f"mechanism {encoding.mechanism.name!r} has no rounding bound; use one of {able}"
         )
     _require_weights(model)
     _require_float32()

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arithtf.attention import Alibi, BiasTable, BucketBias, Content, LogScale
+from arithtf.attention import Alibi, BiasTable, BucketBias, Content, LogScale, NoMechanism
 from arithtf.certify.bounded import (
     FUNCTION,
     HUGE,
@@ -83,7 +83,7 @@ def context_bounds(
     """Exact logits and margins of all contexts, and how far float32 can be from them.
 
     Args:
-        model: one attention block; mechanism none, table, alibi, t5, shaw or disentangled.
+        model: one attention block, its mechanism one that `_relate` knows.
         contexts: N contexts with their targets.
         bos: token of the sinks.
         chunk: contexts at a time.
@@ -170,7 +170,9 @@ class _Evaluation:
             return plain, exact(mechanism.table)[:, bucket]
         if isinstance(mechanism, Alibi):
             return plain, -exact(mechanism.slopes) * abs(difference)
-        return plain, none
+        if isinstance(mechanism, NoMechanism):
+            return plain, none
+        raise TypeError(f"the rounding of {type(mechanism).__name__} has no bound")
 
     def _with_content(self, plain: _Scores, mechanism: Content, difference: int) -> _Scores:
         """Scores plus q . key_vector and query_vector . k of one difference."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
 from arithtf.certify.verify_calculator import derive_calculator
 from arithtf.certify.verify_columns import COLUMN_DERIVATIONS
-from arithtf.certify.verify_fields import unknown_parts
+from arithtf.certify.verify_fields import MECHANISM, unknown_parts
 from arithtf.certify.verify_worksheets import WORKSHEET_DERIVATIONS
 
 Derivation = Callable[[dict[str, Any], dict[str, Any], list[list[int]]], Derived]
@@ -179,10 +179,12 @@ def _derive(config: dict[str, Any]) -> Derived:
         raise _Invalid("a level has no window, so there are infinitely many contexts")
     if encoding["sinks"] > 1:
         raise _Invalid(f"{encoding['sinks']} sinks: only BOS is the same in every instance")
-    if encoding["mechanism"] not in MECHANISMS or encoding["logit_scale"] not in SCALES:
+    mechanism, scale = encoding["mechanism"]["name"], encoding["logit_scale"]
+    known = mechanism in MECHANISM and scale in SCALES and encoding["embedding"] is None
+    if not known or encoding["mechanism"].get("learned", False) is not False:
         raise NotDerivable(
-            f"mechanism {encoding['mechanism']!r} with logit scale {encoding['logit_scale']!r} "
-            f"has no independent evaluation; there is one for {MECHANISMS} with {SCALES}"
+            f"mechanism {mechanism!r} with logit scale {scale!r} has no independent evaluation; "
+            f"there is one for {', '.join(MECHANISM)}, not learned, with {SCALES}, no embedding"
         )
     if task["task"] not in DERIVATIONS:
         raise NotDerivable(
@@ -265,7 +267,6 @@ def _compare_margins(
     return problems
 
 
-MECHANISMS = ("none", "table", "alibi", "shaw")
 SCALES = ("constant", "head")
 
 
@@ -378,15 +379,16 @@ def _relative(
     derived: Derived,
 ) -> Floats:
     """What a difference adds to the score: [W] or [n, W]."""
-    reach, d = encoding["reach"], derived.differences
+    mechanism, d = encoding["mechanism"], derived.differences
+    reach = mechanism.get("reach", 0)
     column = np.clip(d, -reach, reach) + reach
     added: Floats = np.zeros(len(d), q.dtype)
-    if encoding["mechanism"] == "table":
+    if mechanism["name"] == "table":
         added = w[f"blocks.{i}.mechanism.table"][h, column]
-    elif encoding["mechanism"] == "shaw":
+    elif mechanism["name"] == "shaw":
         vectors = w[f"blocks.{i}.mechanism.key_vectors"][h, column]
         added = scale[h] * (q[:, h] @ vectors.T)[query]
-    elif encoding["mechanism"] == "alibi":
+    elif mechanism["name"] == "alibi":
         added = (-_alibi_slope(h, len(scale)) * np.abs(d)).astype(q.dtype)
     return added
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 MODEL = {"vocabulary", "levels", "width", "heads", "hidden", "blocks", "encoding"}
-ENCODING = {
-    "mechanism", "windows", "head_levels", "sinks", "reach", "buckets", "max_distance",
-    "bidirectional", "max_position", "width", "logit_scale", "base",
-}  # fmt: skip
+ENCODING = {"embedding", "mechanism", "windows", "head_levels", "sinks", "logit_scale"}
 ATTENTION = ("norm.weight", "query.weight", "key.weight", "value.weight", "out.weight")
 MLP = ("norm.weight", "up.weight", "down.weight")
-MECHANISM = {"table": ("mechanism.table",), "shaw": ("mechanism.key_vectors",)}
+MECHANISM: dict[str, tuple[set[str], tuple[str, ...]]] = {
+    "none": (set(), ()),
+    "table": ({"reach"}, ("mechanism.table",)),
+    "alibi": ({"learned"}, ()),
+    "shaw": ({"reach"}, ("mechanism.key_vectors",)),
+}
+"""What is known of each mechanism: its settings and its weights."""
 
 
 def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
@@ -28,18 +31,24 @@ def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
         Problems; empty if everything is as expected.
     """
     encoding = model["encoding"]
+    mechanism = encoding["mechanism"]
+    settings, own = MECHANISM.get(mechanism["name"], (set(mechanism), ()))
+    parts = (
+        ("model", model, MODEL),
+        ("encoding", encoding, ENCODING),
+        ("mechanism", mechanism, settings | {"name"}),
+    )
     problems = []
-    for what, found, expected in (("model", model, MODEL), ("encoding", encoding, ENCODING)):
+    for what, found, expected in parts:
         if set(found) != expected:
             differing = sorted(set(found) ^ expected)
             problems.append(f"the {what}'s settings {differing} are unknown or missing")
-    attention = ATTENTION + MECHANISM.get(encoding["mechanism"], ())
+    attention = ATTENTION + own
     if encoding["logit_scale"] == "head":
         attention += ("mechanism.logit_scale",)
     names = {"embedding.weight", "norm.weight", "unembedding.weight"}
     for i, kind in enumerate(model["blocks"]):
-        parts = attention if kind == "attention" else MLP
-        names |= {f"blocks.{i}.{part}" for part in parts}
+        names |= {f"blocks.{i}.{part}" for part in (attention if kind == "attention" else MLP)}
     if weights != names:
         problems.append(f"the weights {sorted(weights ^ names)} are unknown or missing")
     return problems

@@ -38,24 +38,19 @@ def about(recipe: Recipe) -> str:
     lines = (recipe_function(recipe.name).__doc__ or "").strip().splitlines()
     if lines:
         return lines[0]
-    encoding = recipe.model.encoding
-    windows = "" if not encoding.finite else f", windows {', '.join(map(str, encoding.windows))}"
     return (
-        f"{recipe.task.name.capitalize()} with mechanism {encoding.mechanism} on ids by "
-        f"{recipe.coupling.name}{windows}."
+        f"{recipe.task.name.capitalize()} with {recipe.model.encoding}, on ids by "
+        f"{recipe.coupling.name}."
     )
 
 
 def _described(recipe: Recipe) -> str:
-    encoding = recipe.model.encoding
     return "\n".join(
         [
             f"recipe {recipe.name}: {about(recipe)}",
             f"trained on {recipe.trained_on}, {recipe.schedule}",
             f"task {recipe.task.to_dict()}",
-            f"mechanism {encoding.mechanism}, windows (back, ahead) "
-            f"{', '.join(str(window or 'none') for window in encoding.windows)}, "
-            f"sinks {encoding.sinks}",
+            str(recipe.model.encoding),
         ]
     )
 

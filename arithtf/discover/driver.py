@@ -12,7 +12,7 @@ from arithtf.batches import collected
 from arithtf.certify import CannotCertify, check_task
 from arithtf.discover.growth import Report
 from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
 from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.runs import RunError, read_json, write_json
@@ -219,9 +219,8 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
             "weight_decay": _DECAY,
         }
     encoding = Encoding(
-        mechanism="table",
+        mechanism=Table(reach=max(1, *(max(window) for window in windows))),
         windows=windows,
-        reach=max(1, *(max(window) for window in windows)),
         sinks=1,
         head_levels=_head_levels(coupling, windows, heads),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arithtf.attention.mechanisms import NO_ID
-from arithtf.encodings.spec import Encoding
+from arithtf.encodings.spec import EmbeddingSpec
 
 
 class LearnedEmbedding(nn.Module):
@@ -117,16 +119,29 @@ def _check_levels(ids: Tensor, levels: int) -> None:
         raise ValueError(f"expected ids [B, {levels}, T], got shape {tuple(ids.shape)}")
 
 
-def build_position_embedding(encoding: Encoding, levels: int, width: int) -> nn.Module | None:
-    """The embedding of an encoding, called with key ids [B, L, T]; None if it has none.
+@dataclass(frozen=True, kw_only=True)
+class Learned(EmbeddingSpec, name="learned"):
+    """A learned vector per id, see `LearnedEmbedding`.
 
     Args:
-        encoding: the mechanism decides.
-        levels: number of id systems L.
-        width: residual width C.
+        max_position: the largest id.
     """
-    if encoding.mechanism == "learned":
-        return LearnedEmbedding(levels, encoding.max_position, width)
-    if encoding.mechanism == "sinusoidal":
+
+    max_position: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.max_position < 0:
+            raise ValueError(f"expected max_position >= 0, got {self.max_position}")
+
+    def build(self, levels: int, width: int) -> LearnedEmbedding:
+        """A table per level."""
+        return LearnedEmbedding(levels, self.max_position, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sinusoidal(EmbeddingSpec, name="sinusoidal"):
+    """Sines and cosines of the id, see `SinusoidalEmbedding`."""
+
+    def build(self, levels: int, width: int) -> SinusoidalEmbedding:
+        """Gains per level."""
         return SinusoidalEmbedding(levels, width)
-    return None

@@ -150,7 +150,8 @@ class _CachedDecoder:
     def _embed(self, tokens: Tensor, first: int) -> Tensor:
         x: Tensor = self.model.embedding(tokens.int())
         if self.model.positions is not None:
-            x = x + self.model.positions(self.key_ids[..., first : first + tokens.shape[1]])
+            read = self.model.config.encoding.embedded(self.key_ids)
+            x = x + self.model.positions(read[..., first : first + tokens.shape[1]])
         return x
 
     def _project(self, i: int, block: Attention, x: Tensor, first: int) -> Tensor:

@@ -283,9 +283,8 @@ class _Reach:
 
 def _is_dense(model: Transformer, impl: str) -> bool:
     """Whether attention stores the scores of all its queries and keys."""
-    encoding = model.config.encoding
-    linear = encoding.finite and encoding.mechanism in ("none", "table", "alibi", "alibi-learned")
-    return not (linear and model.device.type == "cpu" and impl in ("auto", "cpu"))
+    linear = model.config.encoding.linear and model.device.type == "cpu"
+    return not (linear and impl in ("auto", "cpu"))
 
 
 def _check_memory(model: Transformer, batch: Batch, dense: bool) -> None:

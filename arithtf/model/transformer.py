@@ -19,16 +19,15 @@ Initialisation, from the seed's generator, in the order of `named_parameters`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arithtf.attention import KeyOrder, attention, attention_step
-from arithtf.encodings import Encoding, build_mechanism, build_position_embedding
+from arithtf.encodings import Encoding
 
 Block = Literal["attention", "mlp"]
 NORM_EPS = 1e-6
@@ -80,15 +79,6 @@ class ModelConfig:
                 f"{len(self.encoding.windows)} windows; give windows=(...) of that length"
             )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON form."""
-        return {**asdict(self), "blocks": list(self.blocks), "encoding": self.encoding.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
-        """The inverse of `to_dict`."""
-        return cls(**{**data, "encoding": Encoding.from_dict(data["encoding"])})
-
 
 class Attention(nn.Module):
     """One attention block: norm, projections, `arithtf.attention`, output projection."""
@@ -102,7 +92,7 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.mechanism = build_mechanism(config.encoding, config.heads, width // config.heads)
+        self.mechanism = config.encoding.build(config.heads, width // config.heads)
 
     def forward(
         self,
@@ -255,7 +245,9 @@ class Transformer(nn.Module):
 
     def _build(self, config: ModelConfig) -> None:
         self.embedding = nn.Embedding(config.vocabulary, config.width)
-        self.positions = build_position_embedding(config.encoding, config.levels, config.width)
+        spec = config.encoding.embedding
+        read = config.levels if spec is None or spec.levels is None else len(spec.levels)
+        self.positions = None if spec is None else spec.build(read, config.width)
         self.blocks = nn.ModuleList(
             Attention(config) if block == "attention" else MLP(config) for block in config.blocks
         )
@@ -305,7 +297,8 @@ class Transformer(nn.Module):
         # None stands for "still a function of the token alone", see Attention.forward.
         x: Tensor | None = None
         if self.positions is not None:
-            x = self.embedding(tokens_BT) + self.positions(key_ids_BLT)
+            read = self.config.encoding.embedded(key_ids_BLT)
+            x = self.embedding(tokens_BT) + self.positions(read)
         for i, block in enumerate(self.blocks):
             if isinstance(block, Attention):
                 first, end = (start, stop) if i == last else (0, columns)

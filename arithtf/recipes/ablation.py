@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, NoPE, Shaw, Table
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Addition, Coupling, couplings
 from arithtf.tasks.unworked import Unworked
@@ -102,8 +102,12 @@ def columns(recipe: Recipe, length: int) -> int:
 
 def _biased(encoding: Encoding, reach: int) -> Encoding:
     """With a bias for each id difference, if ids do not act otherwise, up to `reach` at least."""
-    mechanism = "table" if encoding.mechanism == "none" else encoding.mechanism
-    return replace(encoding, mechanism=mechanism, reach=max(encoding.reach, reach))
+    mechanism = encoding.mechanism
+    if isinstance(mechanism, NoPE):
+        mechanism = Table(reach=WIDE)
+    if isinstance(mechanism, Table | Shaw):
+        mechanism = replace(mechanism, reach=max(mechanism.reach, reach))
+    return replace(encoding, mechanism=mechanism)
 
 
 def _encoded(recipe: Recipe, encoding: Encoding) -> Recipe:

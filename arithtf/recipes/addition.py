@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Addition, Coupling, couplings
@@ -26,14 +26,14 @@ def addition() -> Recipe:
     contexts are finitely many, so the trained model can be certified.
     """
     task = Addition()
-    encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
+    encoding = Encoding(mechanism=Table(reach=1), windows=((1, 0),), sinks=1)
     return build("addition", task, couplings.operand_columns(task), encoding)
 
 
 def addition_padded() -> Recipe:
     """The same in the zero-padded format of the literature."""
     task = Addition(format="padded")
-    encoding = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
+    encoding = Encoding(mechanism=Table(reach=1), windows=((1, 0),), sinks=1)
     return build("addition-padded", task, couplings.operand_columns(task), encoding)
 
 
@@ -48,7 +48,7 @@ def addition_in_base(base: int) -> Recipe:
     model = ModelConfig(
         vocabulary=task.vocabulary.size,
         hidden=512 if base > 10 else 256,
-        encoding=Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1),
+        encoding=Encoding(mechanism=Table(reach=1), windows=((1, 0),), sinks=1),
     )
     return Recipe(
         name=f"addition-base-{base}", task=task, coupling=coupling, model=model,
@@ -74,7 +74,7 @@ def addition_base_16() -> Recipe:
 def addition_symmetric() -> Recipe:
     """Addition with the symmetric window |difference| <= 1: the next column is seen as well."""
     task = Addition()
-    encoding = Encoding(mechanism="table", windows=(1,), reach=1, sinks=1)
+    encoding = Encoding(mechanism=Table(reach=1), windows=(1,), sinks=1)
     return build("addition-symmetric", task, couplings.columns(task), encoding)
 
 

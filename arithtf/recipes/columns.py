@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import (
@@ -74,7 +74,7 @@ def _windowed(
     """Two operands whose digits are exchangeable: a head sees both of a column, and the sink."""
     reach = max(max(window) for window in windows)
     encoding = Encoding(
-        mechanism="table", windows=windows, reach=reach, sinks=1, head_levels=head_levels
+        mechanism=Table(reach=reach), windows=windows, sinks=1, head_levels=head_levels
     )
     return _recipe(task, coupling, encoding, sizes, **training)
 

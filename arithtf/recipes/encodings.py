@@ -10,7 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import (
+    FIRE,
+    KERPLE,
+    T5,
+    ALiBi,
+    Disentangled,
+    Encoding,
+    Learned,
+    MechanismSpec,
+    NoPE,
+    RoPE,
+    Shaw,
+    Sinusoidal,
+    Table,
+)
 from arithtf.recipes.addition import addition, build
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Addition, Coupling, couplings
@@ -22,25 +36,27 @@ def _rows(task: Addition) -> dict[str, tuple[Coupling, Encoding]]:
     index, columns = couplings.index(task), couplings.columns(task)
     coupled = couplings.position_coupling(task, POSITIONS, longest=10)
 
-    def dense(mechanism: str) -> Encoding:
-        return Encoding(mechanism=mechanism, sinks=1, max_position=POSITIONS)
+    learned = Encoding(embedding=Learned(max_position=POSITIONS), sinks=1)
+
+    def dense(mechanism: MechanismSpec) -> Encoding:
+        return Encoding(mechanism=mechanism, sinks=1)
 
     return {
-        "nope": (index, dense("none")),
-        "learned": (index, dense("learned")),
-        "sinusoidal": (index, dense("sinusoidal")),
-        "randomized": (couplings.randomized(task, POSITIONS), dense("learned")),
-        "position-coupling": (coupled, dense("learned")),
-        "rotary": (index, dense("rotary")),
-        "coupled-rotary": (coupled, dense("rotary")),
-        "alibi": (index, dense("alibi")),
-        "kerple": (index, dense("kerple-log")),
-        "t5": (index, dense("t5")),
-        "fire": (index, dense("fire")),
-        "shaw": (index, dense("shaw")),
-        "disentangled": (index, dense("disentangled")),
-        "coupled-bias": (columns, dense("table")),
-        "sliding-window": (index, Encoding(mechanism="table", windows=(16,), reach=16, sinks=1)),
+        "nope": (index, dense(NoPE())),
+        "learned": (index, learned),
+        "sinusoidal": (index, Encoding(embedding=Sinusoidal(), sinks=1)),
+        "randomized": (couplings.randomized(task, POSITIONS), learned),
+        "position-coupling": (coupled, learned),
+        "rotary": (index, dense(RoPE())),
+        "coupled-rotary": (coupled, dense(RoPE())),
+        "alibi": (index, dense(ALiBi())),
+        "kerple": (index, dense(KERPLE())),
+        "t5": (index, dense(T5())),
+        "fire": (index, dense(FIRE())),
+        "shaw": (index, dense(Shaw())),
+        "disentangled": (index, dense(Disentangled())),
+        "coupled-bias": (columns, dense(Table())),
+        "sliding-window": (index, Encoding(mechanism=Table(), windows=(16,), sinks=1)),
     }
 
 
@@ -55,7 +71,7 @@ def _recipe(name: str) -> Callable[[], Recipe]:
 def abacus() -> Recipe:
     """Abacus (arXiv 2405.17399): operands least significant digit first, as the paper has them."""
     task = Addition(reverse_operands=True)
-    encoding = Encoding(mechanism="learned", sinks=1, max_position=POSITIONS)
+    encoding = Encoding(embedding=Learned(max_position=POSITIONS), sinks=1)
     return build("addition-abacus", task, couplings.abacus(task, 100), encoding)
 
 

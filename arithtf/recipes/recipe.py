@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from arithtf.model import ModelConfig
+from arithtf.plain import from_plain, to_plain
 from arithtf.tasks import Coupling, Task, task_from_dict
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class Recipe:
             **{k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()},
             "task": self.task.to_dict(),
             "coupling": self.coupling.to_dict(),
-            "model": self.model.to_dict(),
+            "model": to_plain(self.model),
         }
 
     @classmethod
@@ -136,7 +137,7 @@ class Recipe:
         if found != FORMAT:
             raise ValueError(
                 f"expected a recipe of format {FORMAT}, got {found!r}; "
-                "it was written by another version of arithtf"
+                "it was written by another version of arithtf: train again with this one"
             )
         for part in ("task", "coupling", "model"):
             if not isinstance(values.get(part), Mapping):
@@ -144,7 +145,7 @@ class Recipe:
                 raise ValueError(f"expected a JSON object under {part!r}, got {got}")
         values["task"] = task_from_dict(values["task"])
         values["coupling"] = Coupling.from_dict(values["coupling"])
-        values["model"] = ModelConfig.from_dict(values["model"])
+        values["model"] = from_plain(ModelConfig, values["model"], "model")
         for name in ("lengths", "betas"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -22,7 +22,7 @@ def _recipe(
 ) -> Recipe:
     """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
     coupling, windows = task.work()
-    encoding = Encoding(mechanism="none", windows=windows, head_levels=head_levels)
+    encoding = Encoding(windows=windows, head_levels=head_levels)
     model = ModelConfig(
         vocabulary=task.vocabulary.size,
         levels=len(coupling.levels),

@@ -189,16 +189,14 @@ def results(evidence: Evidence) -> list[dict[str, str]]:
 def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]]:
     """What a reader needs to judge or repeat the run."""
     recipe, timing, certificate = evidence.recipe, evidence.timing, evidence.certificate
-    config, encoding = recipe.model, recipe.model.encoding
+    config = recipe.model
     task = ", ".join(f"{name} {value}" for name, value in recipe.task.to_dict().items())
-    windows = ", ".join(str(window or "none") for window in encoding.windows)
     rows = [
         ("recipe", f"{recipe.name}, seed {recipe.seed}"),
         ("task", task),
         ("coupling", f"{recipe.coupling.name}; levels: "
          f"{', '.join(level.name for level in recipe.coupling.levels)}"),
-        ("encoding", f"mechanism {encoding.mechanism}; windows (back, ahead) {windows}; "
-         f"sinks {encoding.sinks}"),
+        ("encoding", str(config.encoding)),
         ("model", f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
          f"hidden {config.hidden}"),
         ("training", f"{recipe.schedule}, AdamW, peak learning rate {recipe.learning_rate:g}"),

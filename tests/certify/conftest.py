@@ -163,14 +163,14 @@ def fit(model, task, contexts, steps=500):
 
 def tiny_recipe(base=3, width=48, **changes):
     """Addition by coupled columns with a tiny model."""
-    from arithtf.encodings import Encoding
+    from arithtf.encodings import Encoding, Table
     from arithtf.model import ModelConfig
     from arithtf.recipes import Recipe
     from arithtf.tasks import Addition, couplings
 
     task = Addition(base=base, format=changes.pop("format", "natural"))
     blocks = changes.pop("blocks", ("attention", "mlp"))
-    values = dict(mechanism="table", windows=((1, 0),), reach=1, sinks=1) | changes
+    values = dict(mechanism=Table(reach=1), windows=((1, 0),), sinks=1) | changes
     model = ModelConfig(
         vocabulary=task.vocabulary.size, levels=1, width=width, heads=4, hidden=2 * width,
         blocks=blocks, encoding=Encoding(**values),

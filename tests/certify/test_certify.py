@@ -17,6 +17,7 @@ from arithtf.certify import (
     check_task,
     collect,
 )
+from arithtf.encodings import FIRE, KERPLE, Learned, RoPE, Sinusoidal
 from arithtf.model import Transformer
 from arithtf.runs import weights_hash
 from arithtf.tasks import Addition, Operands, couplings
@@ -114,11 +115,11 @@ def refuse(tiny, recipe, seed=0):
     [
         (dict(windows=(None,)), "no window"),
         (dict(blocks=("attention", "mlp", "attention")), "2 attention blocks"),
-        (dict(mechanism="learned"), "depends on the ids"),
-        (dict(mechanism="sinusoidal"), "depends on the ids"),
-        (dict(mechanism="rotary"), "depends on the ids"),
-        (dict(mechanism="fire"), "depends on the ids"),
-        (dict(mechanism="kerple-log"), "no rounding bound"),
+        (dict(embedding=Learned()), "depends on the ids"),
+        (dict(embedding=Sinusoidal()), "depends on the ids"),
+        (dict(mechanism=RoPE()), "depends on the ids"),
+        (dict(mechanism=FIRE()), "depends on the ids"),
+        (dict(mechanism=KERPLE()), "no rounding bound"),
         (dict(sinks=2), "2 sinks"),
         (dict(windows=((0, 0),)), "too small"),
         (dict(windows=((0, 1),)), "too small"),

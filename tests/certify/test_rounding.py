@@ -24,7 +24,7 @@ from arithtf.certify.bounded import (
 )
 from arithtf.certify.rounding import _products, _Scores, _softmax, context_bounds
 from arithtf.certify.sensitivity import Tail
-from arithtf.encodings import Encoding
+from arithtf.encodings import T5, ALiBi, Disentangled, Encoding, NoPE, Shaw, Table
 from arithtf.model import ModelConfig, Transformer, context_logits, local_inputs
 from arithtf.tasks import Addition, Coupling, couplings
 
@@ -202,16 +202,16 @@ def two_levels(task):
 
 
 MODELS = {
-    "table": dict(mechanism="table", windows=((1, 0),), reach=1, sinks=1),
-    "none": dict(mechanism="none", windows=((2, 0),), sinks=1),
-    "no sink": dict(mechanism="table", windows=((1, 0),), reach=1, sinks=0),
-    "alibi": dict(mechanism="alibi", windows=((1, 1),), sinks=1),
-    "t5": dict(mechanism="t5", windows=((1, 0),), sinks=1),
-    "shaw": dict(mechanism="shaw", windows=((1, 0),), reach=1, sinks=1),
-    "disentangled": dict(mechanism="disentangled", windows=((1, 1),), reach=1, sinks=1),
-    "head scale": dict(mechanism="table", windows=((1, 0),), sinks=1, logit_scale="head"),
-    "log scale": dict(mechanism="table", windows=((1, 0),), sinks=1, logit_scale="log"),
-    "two levels": dict(mechanism="table", windows=((1, 0), (1, 1)), sinks=1),
+    "table": dict(mechanism=Table(reach=1), windows=((1, 0),), sinks=1),
+    "none": dict(mechanism=NoPE(), windows=((2, 0),), sinks=1),
+    "no sink": dict(mechanism=Table(reach=1), windows=((1, 0),), sinks=0),
+    "alibi": dict(mechanism=ALiBi(), windows=((1, 1),), sinks=1),
+    "t5": dict(mechanism=T5(), windows=((1, 0),), sinks=1),
+    "shaw": dict(mechanism=Shaw(reach=1), windows=((1, 0),), sinks=1),
+    "disentangled": dict(mechanism=Disentangled(reach=1), windows=((1, 1),), sinks=1),
+    "head scale": dict(mechanism=Table(), windows=((1, 0),), sinks=1, logit_scale="head"),
+    "log scale": dict(mechanism=Table(), windows=((1, 0),), sinks=1, logit_scale="log"),
+    "two levels": dict(mechanism=Table(), windows=((1, 0), (1, 1)), sinks=1),
 }
 CPU = ("table", "none", "no sink", "alibi", "head scale", "log scale", "two levels")
 

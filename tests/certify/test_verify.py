@@ -13,6 +13,7 @@ import torch
 from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_certificate
 from arithtf.certify.verify import DERIVATIONS, hash_contexts
 from arithtf.certify.verify_addition import ABSENT, NotDerivable, derive_addition
+from arithtf.encodings import T5, ALiBi, NoPE, Shaw
 from arithtf.tasks import Addition, couplings
 
 WINDOWS = [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
@@ -129,14 +130,15 @@ def test_what_has_no_derivation_is_told_from_what_is_wrong(pair, tmp_path, monke
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (dict(mechanism="none"), ""),
-        (dict(mechanism="shaw"), ""),
-        (dict(mechanism="alibi"), ""),
+        (dict(mechanism=NoPE()), ""),
+        (dict(mechanism=Shaw()), ""),
+        (dict(mechanism=ALiBi()), ""),
+        (dict(mechanism=ALiBi(learned=True)), "no independent evaluation"),
         (dict(logit_scale="head"), ""),
         (dict(sinks=0), ""),
         (dict(blocks=("mlp", "attention", "mlp", "mlp")), ""),
         (dict(format="padded"), ""),
-        (dict(mechanism="t5"), "no independent evaluation"),
+        (dict(mechanism=T5()), "no independent evaluation"),
         (dict(logit_scale="log"), "no independent evaluation"),
     ],
 )
@@ -247,8 +249,9 @@ def test_odd_values_are_problems_and_no_crashes(agreeing):
 
 @pytest.mark.parametrize(
     "place",
-    [("task",), ("model",), ("model", "encoding"), ("coupling", "levels", 0),
-     ("coupling", "levels", 0, "key", "a"), ("coupling", "levels", 0, "query", "answer")],
+    [("task",), ("model",), ("model", "encoding"), ("model", "encoding", "mechanism"),
+     ("coupling", "levels", 0), ("coupling", "levels", 0, "key", "a"),
+     ("coupling", "levels", 0, "query", "answer")],
 )  # fmt: skip
 def test_unknown_settings_are_not_ignored(agreeing, place):
     config, verified = agreeing

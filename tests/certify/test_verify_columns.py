@@ -18,6 +18,7 @@ from arithtf.certify.rounding import context_bounds
 from arithtf.certify.verify import DERIVATIONS, _evaluate, hash_contexts
 from arithtf.certify.verify_addition import NotDerivable
 from arithtf.model import Transformer
+from arithtf.plain import to_plain
 from arithtf.recipes.columns import RECIPES as ALL
 from arithtf.tasks import (
     Comparison,
@@ -103,7 +104,7 @@ def test_margins_of_the_second_path(name):
     exact = context_bounds(model, contexts, bos=task.vocabulary.bos)
     weights = {key: value.numpy() for key, value in model.state_dict().items()}
     derived = derive(task, coupling, windows)
-    margins, rounded = _evaluate(config.to_dict(), weights, derived)
+    margins, rounded = _evaluate(to_plain(config), weights, derived)
     np.testing.assert_allclose(np.sort(margins), np.sort(exact.margin.numpy()), atol=1e-9)
     np.testing.assert_allclose(rounded, margins, atol=1e-3)
 

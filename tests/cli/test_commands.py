@@ -176,12 +176,12 @@ def test_certify_says_no(arithtf, raw_run, tmp_path):
 def test_certify_refuses_a_model_without_windows(arithtf, tmp_path):
     from dataclasses import replace
 
-    from arithtf.encodings import Encoding
+    from arithtf.encodings import Encoding, Table
     from arithtf.recipes import get_recipe
     from arithtf.train import train
 
     recipe = get_recipe("addition")
-    model = replace(recipe.model, encoding=Encoding(mechanism="table", sinks=1))
+    model = replace(recipe.model, encoding=Encoding(mechanism=Table(), sinks=1))
     train(replace(recipe, model=model, steps=1), tmp_path / "run", device="cpu")
     ended = arithtf("certify", tmp_path / "run")
     assert ended.code == 1

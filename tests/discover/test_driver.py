@@ -174,7 +174,7 @@ def test_recipes_take_sizes_and_nothing_else():
     assert recipe.seed == 5
     assert recipe.coupling != ready.coupling
     assert recipe.model.encoding.windows == windows
-    assert recipe.model.encoding.reach == 3
+    assert recipe.model.encoding.mechanism.reach == 3
     heads = recipe.model.encoding.head_levels
     assert len(heads) == recipe.model.heads
     # Level "one" shows 4 tokens, "two" one, "three" 3.

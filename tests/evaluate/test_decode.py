@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import (
+    FIRE,
+    T5,
+    ALiBi,
+    Encoding,
+    Learned,
+    MechanismSpec,
+    NoPE,
+    RoPE,
+    Shaw,
+    Sinusoidal,
+    Table,
+)
 from arithtf.evaluate import MemoDecoder, greedy, is_local, is_windowed
 from arithtf.model import ModelConfig, Transformer
 from arithtf.tasks import Addition, Coupling, Operands, couplings
@@ -14,38 +26,57 @@ OPERANDS = Operands.from_ints([(123, 45), (9, 9), (0, 0), (99_999, 1), (7, 12_34
 TWO = ("attention", "mlp", "attention", "mlp")
 
 
-def one_level(mechanism, window, coupling, blocks=("attention", "mlp"), sinks=0):
-    encoding = Encoding(mechanism=mechanism, windows=(window,), sinks=sinks, max_position=100)
-    return coupling, encoding, blocks
+LEARNED = Learned(max_position=100)
+
+
+def one_level(part, window, coupling, blocks=("attention", "mlp"), sinks=0):
+    name = "mechanism" if isinstance(part, MechanismSpec) else "embedding"
+    return coupling, Encoding(**{name: part}, windows=(window,), sinks=sinks), blocks
 
 
 CASES = {
-    "none": one_level("none", None, couplings.index(TASK)),
-    "learned": one_level("learned", None, couplings.position_coupling(TASK, 60), TWO),
-    "sinusoidal": one_level("sinusoidal", None, couplings.index(TASK), TWO),
-    "randomized": one_level("learned", None, couplings.randomized(TASK, 90), TWO),
-    "rotary": one_level("rotary", None, couplings.index(TASK), TWO, sinks=1),
-    "alibi": one_level("alibi", None, couplings.index(TASK), TWO),
-    "t5": one_level("t5", None, couplings.columns(TASK), ("mlp", "attention")),
-    "fire": one_level("fire", None, couplings.index(TASK), TWO),
-    "shaw window": one_level("shaw", (2, 1), couplings.columns(TASK), TWO, sinks=1),
-    "table window": one_level("table", (1, 0), couplings.columns(TASK), sinks=1),
-    "rotary window": one_level("rotary", 3, couplings.index(TASK), TWO, sinks=2),
-    "cyclic window": one_level("table", 1, couplings.cyclic(TASK, 4), TWO),
-    "learned window": one_level("learned", 2, couplings.index(TASK), TWO),
+    "none": one_level(NoPE(), None, couplings.index(TASK)),
+    "learned": one_level(LEARNED, None, couplings.position_coupling(TASK, 60), TWO),
+    "sinusoidal": one_level(Sinusoidal(), None, couplings.index(TASK), TWO),
+    "randomized": one_level(LEARNED, None, couplings.randomized(TASK, 90), TWO),
+    "rotary": one_level(RoPE(), None, couplings.index(TASK), TWO, sinks=1),
+    "alibi": one_level(ALiBi(), None, couplings.index(TASK), TWO),
+    "t5": one_level(T5(), None, couplings.columns(TASK), ("mlp", "attention")),
+    "fire": one_level(FIRE(), None, couplings.index(TASK), TWO),
+    "shaw window": one_level(Shaw(), (2, 1), couplings.columns(TASK), TWO, sinks=1),
+    "table window": one_level(Table(), (1, 0), couplings.columns(TASK), sinks=1),
+    "rotary window": one_level(RoPE(), 3, couplings.index(TASK), TWO, sinks=2),
+    "cyclic window": one_level(Table(), 1, couplings.cyclic(TASK, 4), TWO),
+    "learned window": one_level(LEARNED, 2, couplings.index(TASK), TWO),
     "two levels": (
         Coupling("two", (couplings.columns(TASK).levels[0], couplings.index(TASK).levels[0])),
-        Encoding(mechanism="table", windows=((1, 0), (2, 0)), sinks=1),
+        Encoding(mechanism=Table(), windows=((1, 0), (2, 0)), sinks=1),
         TWO,
     ),
     "one window of two": (
         Coupling("two", (couplings.columns(TASK).levels[0], couplings.index(TASK).levels[0])),
-        Encoding(mechanism="table", windows=((1, 0), None)),
+        Encoding(mechanism=Table(), windows=((1, 0), None)),
+        TWO,
+    ),
+    "abacus and fire": (
+        Coupling(
+            "two",
+            (
+                couplings.abacus(Addition(reverse_operands=True), 40).levels[0],
+                couplings.index(TASK).levels[0],
+            ),
+        ),
+        Encoding(
+            embedding=Learned(max_position=60, levels=(0,)),
+            mechanism=FIRE(),
+            windows=(None, None),
+            head_levels=(1, 1, 1, 1),
+        ),
         TWO,
     ),
     "log scale": (
         couplings.columns(TASK),
-        Encoding(mechanism="table", windows=(1,), sinks=1, logit_scale="log"),
+        Encoding(mechanism=Table(), windows=(1,), sinks=1, logit_scale="log"),
         TWO,
     ),
 }
@@ -88,7 +119,7 @@ def test_what_is_local_and_what_is_windowed():
     local = {case for case in CASES if is_local(make(case, 0)[0])}
     windowed = {case for case in CASES if is_windowed(make(case, 0)[0])}
     assert local == windowed == {"table window"}
-    encoding = Encoding(mechanism="fire", windows=(1,))
+    encoding = Encoding(mechanism=FIRE(), windows=(1,))
     fire = Transformer(ModelConfig(vocabulary=15, encoding=encoding))
     assert is_windowed(fire)
     assert not is_local(fire)

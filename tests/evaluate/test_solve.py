@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Learned
 from arithtf.evaluate import Solver, greedy
 from arithtf.model import ModelConfig, Transformer
 from arithtf.recipes import Recipe
@@ -200,7 +200,7 @@ def test_weights_that_are_no_numbers_are_refused(trained, tools):
 def test_models_with_a_cache_and_a_limit_of_their_own():
     task = Addition()
     coupling = couplings.position_coupling(task, 12)
-    encoding = Encoding(mechanism="learned", windows=(None,), max_position=20)
+    encoding = Encoding(embedding=Learned(max_position=20))
     config = ModelConfig(vocabulary=task.vocabulary.size, width=16, hidden=16, encoding=encoding)
     recipe = Recipe(name="test", task=task, coupling=coupling, model=config)
     model = Transformer(config, seed=1).eval()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import ALiBi, Encoding
 from arithtf.evaluate import Solver, evaluate, record, stress, verify, wilson
 from arithtf.evaluate.problems import (
     Part,
@@ -189,7 +189,7 @@ def test_rows_are_recorded(tmp_path, trained):
 
 
 def test_a_model_without_windows_has_no_tour():
-    encoding = Encoding(mechanism="alibi", windows=(None,))
+    encoding = Encoding(mechanism=ALiBi())
     config = ModelConfig(vocabulary=TASK.vocabulary.size, width=16, hidden=16, encoding=encoding)
     recipe = Recipe(name="test", task=TASK, coupling=couplings.columns(TASK), model=config)
     model = Transformer(config).eval()

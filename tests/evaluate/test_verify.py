@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from arithtf.encodings import Encoding
+from arithtf.encodings import FIRE, ALiBi, Encoding, Learned, NoPE, RoPE, Shaw, Table
 from arithtf.evaluate import verify, verify_operands
 from arithtf.model import ModelConfig, Transformer
 from arithtf.tasks import IGNORE, NO_ID, Addition, Batch, Coupling, Operands, couplings
@@ -92,7 +92,7 @@ def random_batch(rng, levels, shared):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("mechanism", ["table", "none", "shaw", "alibi", "fire", "rotary"])
+@pytest.mark.parametrize("mechanism", [Table(), NoPE(), Shaw(), ALiBi(), FIRE(), RoPE()])
 def test_streaming_takes_any_ids_levels_and_mechanisms(monkeypatch, seed, mechanism):
     monkeypatch.setattr(sys.modules["arithtf.evaluate.verify"], "BLOCK", 8)
     rng = np.random.default_rng(seed)
@@ -108,17 +108,16 @@ def test_streaming_takes_any_ids_levels_and_mechanisms(monkeypatch, seed, mechan
 
 
 @pytest.mark.parametrize(
-    ("mechanism", "windows", "blocks"),
+    ("encoding", "blocks"),
     [
-        ("learned", (None,), ("attention", "mlp")),
-        ("rotary", (None,), ("attention", "mlp", "attention", "mlp")),
-        ("table", ((1, 0),), ("attention", "attention", "mlp")),
+        (Encoding(embedding=Learned(max_position=200)), ("attention", "mlp")),
+        (Encoding(mechanism=RoPE()), ("attention", "mlp", "attention", "mlp")),
+        (Encoding(mechanism=Table(), windows=((1, 0),)), ("attention", "attention", "mlp")),
     ],
 )
-def test_models_that_cannot_be_streamed_are_verified_whole(mechanism, windows, blocks):
+def test_models_that_cannot_be_streamed_are_verified_whole(encoding, blocks):
     task = Addition()
     coupling = couplings.index(task)
-    encoding = Encoding(mechanism=mechanism, windows=windows, max_position=200)
     config = ModelConfig(vocabulary=15, width=32, hidden=32, blocks=blocks, encoding=encoding)
     model = Transformer(config, seed=1).eval()
     operands = Operands.from_ints([(123, 45), (9, 9), (10**20, 1), (10**40 - 1, 7)])
@@ -132,7 +131,7 @@ def test_models_that_cannot_be_streamed_are_verified_whole(mechanism, windows, b
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_reason():
     task = Addition()
-    encoding = Encoding(mechanism="rotary", windows=(None,))
+    encoding = Encoding(mechanism=RoPE())
     model = Transformer(ModelConfig(vocabulary=15, encoding=encoding)).eval()
     operands = Operands.from_digits([(np.full(30_000, 9), np.ones(1))])
     with pytest.raises(ValueError, match=r"GiB.*shorter operands"):
@@ -209,7 +208,7 @@ def test_a_coupling_with_two_levels_streams():
     task = Addition()
     levels = (couplings.columns(task).levels[0], couplings.index(task).levels[0])
     coupling = Coupling("both", levels)
-    encoding = Encoding(mechanism="table", windows=((1, 0), (1, 0)), sinks=1)
+    encoding = Encoding(mechanism=Table(), windows=((1, 0), (1, 0)), sinks=1)
     model = Transformer(ModelConfig(vocabulary=15, levels=2, encoding=encoding), seed=2).eval()
     operands = Operands.from_digits([(np.arange(300) % 9 + 1, np.arange(280) % 9 + 1)])
     batch = task.layout(coupling, operands)

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arithtf.attention import BiasTable, LogScale, attention, fused
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Table
 from arithtf.evaluate.decode import greedy
 from arithtf.model import ModelConfig, Transformer
 from arithtf.recipes import get_recipe
@@ -86,7 +86,7 @@ def test_training_takes_the_kernels(monkeypatch):
 @pytest.mark.parametrize("blocks", [("attention", "mlp"), ("mlp", "attention", "attention")])
 def test_logits_of_both_ways_into_attention(blocks):
     """With and without the table of tokens: the stream is one after an MLP block."""
-    encoding = Encoding(mechanism="table", windows=((2, 0),), sinks=1, logit_scale="log")
+    encoding = Encoding(mechanism=Table(), windows=((2, 0),), sinks=1, logit_scale="log")
     config = ModelConfig(vocabulary=9, width=32, heads=2, hidden=16, blocks=blocks,
                          encoding=encoding)  # fmt: skip
     model = Transformer(config)

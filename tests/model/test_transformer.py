@@ -1,5 +1,6 @@
 """The transformer against its formulas in NumPy, and the identities its shortcuts rest on."""
 
+import json
 import math
 
 import numpy as np
@@ -7,13 +8,14 @@ import pytest
 import torch
 
 from arithtf.certify import enumerate_contexts
-from arithtf.encodings import Encoding
+from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig, Transformer, context_logits
+from arithtf.plain import from_plain, to_plain
 from arithtf.recipes import RECIPES, get_recipe
 from arithtf.tasks import NO_ID, Addition, couplings
 
 TASK = Addition()
-WINDOW = Encoding(mechanism="table", windows=((1, 0),), reach=1, sinks=1)
+WINDOW = Encoding(mechanism=Table(reach=1), windows=((1, 0),), sinks=1)
 
 
 def config(**changes: object) -> ModelConfig:
@@ -189,4 +191,4 @@ def test_sizes_that_do_not_fit_are_refused(changes, message):
 
 def test_config_survives_json():
     made = config(blocks=("attention", "mlp", "mlp"))
-    assert ModelConfig.from_dict(made.to_dict()) == made
+    assert from_plain(ModelConfig, json.loads(json.dumps(to_plain(made)))) == made

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from arithtf.encodings import Table
 from arithtf.recipes import get_recipe
 from arithtf.recipes.ablation import ABLATIONS, ablations
 from arithtf.train import train
@@ -47,7 +48,7 @@ def test_what_is_taken_away_is_gone():
     found = ablations(get_recipe("subtraction"))
     encoding = found["window"].model.encoding
     assert set(encoding.windows) == {None}
-    assert encoding.mechanism == "table"
+    assert encoding.mechanism == Table(reach=16)
     assert len(found["levels"].coupling.levels) == found["levels"].model.levels == 1
     assert ablations(get_recipe("addition"))["sink"].model.encoding.sinks == 0
     assert found["coupling"].coupling.levels[0].key["a"].index == 1

@@ -5,10 +5,23 @@ from dataclasses import replace
 import pytest
 import torch
 
-from arithtf.encodings import MECHANISMS, Encoding
+from arithtf.encodings import (
+    FIRE,
+    KERPLE,
+    T5,
+    ALiBi,
+    Disentangled,
+    Encoding,
+    Learned,
+    MechanismSpec,
+    RoPE,
+    Shaw,
+    Sinusoidal,
+    Table,
+)
 from arithtf.model import Transformer
 from arithtf.recipes import RECIPES, get_recipe
-from arithtf.tasks import Addition, couplings
+from arithtf.tasks import Addition, Coupling, couplings
 from arithtf.train import train
 
 SOURCES = {
@@ -19,17 +32,19 @@ SOURCES = {
     "randomized": lambda task: couplings.randomized(task, 40),
     "cyclic": lambda task: couplings.cyclic(task, 5),
 }
-# The sinusoidal embedding owns no parameters, and rotary's and ALiBi's are fixed.
-OWN = {
-    "learned": "positions.",
-    "table": "mechanism.table",
-    "t5": "mechanism.table",
-    "alibi-learned": "mechanism.slopes",
-    "kerple-log": "mechanism.raw1",
-    "kerple-power": "mechanism.raw2",
-    "fire": "mechanism.w1",
-    "shaw": "mechanism.key_vectors",
-    "disentangled": "mechanism.query_vectors",
+# What must be among the weights. The sinusoidal embedding owns gains, rotary and ALiBi nothing.
+PARTS = {
+    **{name: (part(), "") for name, part in MechanismSpec.registry.items()},
+    "learned": (Learned(max_position=64), "positions.tables"),
+    "sinusoidal": (Sinusoidal(), "positions.gain"),
+    "table": (Table(reach=8), "mechanism.table"),
+    "t5": (T5(), "mechanism.table"),
+    "alibi-learned": (ALiBi(learned=True), "mechanism.slopes"),
+    "kerple": (KERPLE(), "mechanism.raw1"),
+    "kerple-power": (KERPLE(form="power"), "mechanism.raw2"),
+    "fire": (FIRE(), "mechanism.w1"),
+    "shaw": (Shaw(reach=8), "mechanism.key_vectors"),
+    "disentangled": (Disentangled(reach=8), "mechanism.query_vectors"),
 }
 
 
@@ -44,13 +59,15 @@ def three_steps(tiny, coupling, task, encoding):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_every_mechanism_trains_on_every_source_of_ids(tiny, mechanism, source):
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_trains_on_every_source_of_ids(tiny, name, source):
     task = Addition(reverse_operands=source == "abacus")
-    encoding = Encoding(mechanism=mechanism, sinks=1, max_position=64, reach=8)
+    part, own = PARTS[name]
+    which = "mechanism" if isinstance(part, MechanismSpec) else "embedding"
+    encoding = Encoding(**{which: part}, sinks=1)
     before, after = three_steps(tiny, SOURCES[source](task), task, encoding)
     assert before.keys() == after.keys()
-    assert any(OWN.get(mechanism, "") in name for name in after)
+    assert any(own in name for name in after)
     still = [name for name in after if torch.equal(before[name], after[name])]
     assert still == [], "no gradient reached these parameters"
 
@@ -59,10 +76,24 @@ def test_every_mechanism_trains_on_every_source_of_ids(tiny, mechanism, source):
 @pytest.mark.parametrize("window", [1, (1, 0), (2, 1), None])
 def test_windows_and_logit_scales_train(tiny, scale, window):
     task = Addition()
-    encoding = Encoding(mechanism="table", windows=(window,), sinks=1, reach=2, logit_scale=scale)
+    encoding = Encoding(mechanism=Table(reach=2), windows=(window,), sinks=1, logit_scale=scale)
     before, after = three_steps(tiny, couplings.columns(task), task, encoding)
     assert all(not torch.equal(before[name], after[name]) for name in after)
     assert any(name.endswith("logit_scale") for name in after)
+
+
+@pytest.mark.parametrize("mechanism", [FIRE(), RoPE()])
+def test_abacus_combines_with_a_mechanism(tiny, mechanism):
+    """arXiv 2405.17399: Abacus vectors by the place in a number, the mechanism by token indices."""
+    task = Addition(reverse_operands=True)
+    levels = couplings.abacus(task, 20).levels + couplings.index(task).levels
+    encoding = Encoding(
+        embedding=Learned(max_position=64, levels=(0,)), mechanism=mechanism,
+        windows=(None, None), head_levels=(1,) * tiny.model.heads,
+    )  # fmt: skip
+    before, after = three_steps(tiny, Coupling("abacus and index", levels), task, encoding)
+    assert after["positions.tables"].shape[0] == 1
+    assert all(not torch.equal(before[name], after[name]) for name in after)
 
 
 @pytest.mark.parametrize("name", RECIPES)
