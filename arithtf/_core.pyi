@@ -8,60 +8,36 @@ import numpy.typing as npt
 NO_ID: int
 IGNORE: int
 MAX_BASE: int
+ID_STREAM: int
 
 _Bytes = npt.NDArray[np.uint8]
 _Ints = npt.NDArray[np.int32]
 _Longs = npt.NDArray[np.int64]
 
+class Runs:
+    def __init__(self, runs: _Longs, offsets: _Longs, facts: _Longs) -> None: ...
+    def __len__(self) -> int: ...
+    def arrays(self) -> tuple[_Longs, _Longs, _Longs]: ...
+
 class Coupling:
     def __init__(self, key: _Longs, query: _Longs, settings: _Longs) -> None: ...
+    def ids(
+        self,
+        runs: Runs,
+        *,
+        columns: int,
+        ahead: int,
+        seed: int,
+        stream: int,
+        step: int,
+        random_start: bool,
+        threads: int,
+    ) -> tuple[_Ints, _Ints]: ...
 
 def philox(counter: list[int], key0: int, key1: int) -> list[int]: ...
-def addition_batch(
-    base: int,
-    padded: bool,
-    reverse_operands: bool,
-    coupling: Coupling,
-    *,
-    seed: int,
-    split: str,
-    step: int,
-    lengths: tuple[int, int],
-    size: int,
-    kind: str,
-    chain: tuple[int, int] | None,
-    threads: int,
-) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-def addition_operands(
-    base: int,
-    *,
-    seed: int,
-    split: str,
-    step: int,
-    lengths: tuple[int, int],
-    size: int,
-    kind: str,
-    chain: tuple[int, int] | None,
-    threads: int,
-) -> tuple[_Bytes, _Longs]: ...
-def addition_layout(
-    base: int,
-    padded: bool,
-    reverse_operands: bool,
-    coupling: Coupling,
-    digits: _Bytes,
-    offsets: _Longs,
-    *,
-    width: int | None,
-    solved: bool,
-    threads: int,
-) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-def addition_answers(base: int, padded: bool, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
-def addition_test_split(base: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
 
-class Worksheet:
-    def __init__(self, name: str, base: int) -> None: ...
-    def operands(
+class Where:
+    def __init__(
         self,
         *,
         arity: int,
@@ -69,30 +45,10 @@ class Worksheet:
         split: str,
         step: int,
         lengths: tuple[int, int],
-        size: int,
-        kind: str,
-        threads: int,
-    ) -> tuple[_Bytes, _Longs]: ...
-    def layout(
-        self,
-        *,
-        arity: int,
-        coupling: Coupling,
-        digits: _Bytes,
-        offsets: _Longs,
-        seed: int,
-        stream: int,
-        step: int,
-        random_start: bool,
-        width: int,
-        solved: bool,
-        threads: int,
-    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-    def answers(self, *, arity: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
-    def room(self, lengths: list[int]) -> int: ...
-    def test_split(
-        self, *, arity: int, digits: _Bytes, offsets: _Longs
-    ) -> npt.NDArray[np.bool_]: ...
+        distribution: str,
+        chain: tuple[int, int] | None,
+        pool: int,
+    ) -> None: ...
 
 class ColumnPass:
     def __init__(
@@ -106,59 +62,43 @@ class ColumnPass:
         end_apart: bool,
     ) -> None: ...
 
-class ColumnTask:
-    def __init__(
+def column_task(
+    *,
+    base: int,
+    control: int,
+    arity: int,
+    strings: bool,
+    last_digit: bool,
+    related: bool,
+    from_left: bool,
+    padded: bool,
+    reversed: bool,
+    limit: int,
+    separators: _Bytes,
+    passes: list[ColumnPass],
+) -> Task: ...
+def worksheet_task(name: str, base: int) -> Task: ...
+
+class Task:
+    def sample(
+        self, where: Where, *, size: int, threads: int
+    ) -> tuple[_Bytes, _Bytes, Runs, int]: ...
+    def operands(self, where: Where, *, size: int, threads: int) -> tuple[_Bytes, _Longs]: ...
+    def instances(
         self,
-        *,
-        base: int,
-        control: int,
         arity: int,
-        strings: bool,
-        last_digit: bool,
-        related: bool,
-        from_left: bool,
-        padded: bool,
-        limit: int,
-        separators: _Bytes,
-        passes: list[ColumnPass],
-    ) -> None: ...
-    def batch(
-        self,
-        coupling: Coupling,
-        *,
-        seed: int,
-        split: str,
-        step: int,
-        lengths: tuple[int, int],
-        size: int,
-        kind: str,
-        chain: tuple[int, int] | None,
-        threads: int,
-    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-    def operands(
-        self,
-        *,
-        seed: int,
-        split: str,
-        step: int,
-        lengths: tuple[int, int],
-        size: int,
-        kind: str,
-        chain: tuple[int, int] | None,
-        threads: int,
-    ) -> tuple[_Bytes, _Longs]: ...
-    def layout(
-        self,
-        coupling: Coupling,
         digits: _Bytes,
         offsets: _Longs,
         *,
-        width: int | None,
+        max_length: int | None,
         solved: bool,
         threads: int,
-    ) -> tuple[_Bytes, _Ints, _Ints, _Bytes, int]: ...
-    def answers(self, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
-    def test_split(self, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
+    ) -> tuple[_Bytes, _Bytes, Runs, int]: ...
+    def answers(self, arity: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
+    def test_split(self, arity: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
+    def sizes(self, lengths: _Longs) -> tuple[_Longs, _Longs]: ...
+    @property
+    def segments(self) -> int: ...
 
 # Local contexts
 

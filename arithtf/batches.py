@@ -12,7 +12,7 @@ from torch import Tensor
 from arithtf import _core
 from arithtf.model import local_inputs
 from arithtf.recipes import Recipe
-from arithtf.tasks import Batch
+from arithtf.tasks import Address, Batch, Draw
 
 
 class Inputs(NamedTuple):
@@ -43,13 +43,9 @@ class Inputs(NamedTuple):
 
 def drawn(recipe: Recipe, step: int) -> Batch:
     """The batch of training problems at a step's address."""
-    return recipe.task.batch(
-        recipe.coupling,
-        seed=recipe.seed,
-        split="train",
-        step=step,
-        lengths=recipe.lengths,
-        size=recipe.batch,
+    drawn_by = Draw(recipe.lengths, recipe.batch)
+    return Batch.of(
+        recipe.task.sample(Address(recipe.seed, "train", step), drawn_by), recipe.coupling
     )
 
 

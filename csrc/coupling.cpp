@@ -58,22 +58,22 @@ bool Coupling::randomized() const {
   return std::any_of(levels.begin(), levels.end(), [](const Level& l) { return l.randomized > 0; });
 }
 
-std::int64_t IdDraws::start(const Level& level, std::int64_t level_number, std::int64_t sample) const {
+std::int64_t IdDraws::start(const Level& level, std::int64_t level_number, std::uint64_t sample) const {
   if (!random_start || level.start_low == level.start_high) return level.start_low;
-  const auto address = level.shared_start ? shared_sample : static_cast<std::uint64_t>(sample);
+  const auto address = level.shared_start ? shared_sample : sample;
   WordStream words(seed, stream, step, address, static_cast<std::uint64_t>(level_number));
   const auto choices = static_cast<std::uint64_t>(level.start_high - level.start_low + 1);
   return level.start_low + static_cast<std::int64_t>(words.below(choices));
 }
 
 std::vector<std::int64_t> IdDraws::places(std::int64_t range, std::int64_t count,
-                                          std::int64_t level_number, std::int64_t sample) const {
+                                          std::int64_t level_number, std::uint64_t sample) const {
   if (count > range) {
     throw std::invalid_argument("randomized positions need a range of at least the " +
                                 std::to_string(count) + " tokens of an instance, got " +
                                 std::to_string(range) + "; give the level a larger one");
   }
-  WordStream words(seed, stream, step, static_cast<std::uint64_t>(sample),
+  WordStream words(seed, stream, step, sample,
                    places_channel + static_cast<std::uint64_t>(level_number));
   // Draw the smaller of the sample and its complement: distinct values, topped up until there are
   // enough. Every subset of that size is equally likely, since the draws do not tell values apart.

@@ -44,11 +44,11 @@ struct IdDraws {
   std::uint64_t seed = 0, stream = 0, step = 0;
   bool random_start = false;  // false: every level starts at its lowest start
 
-  std::int64_t start(const Level& level, std::int64_t level_number, std::int64_t sample) const;
+  std::int64_t start(const Level& level, std::int64_t level_number, std::uint64_t sample) const;
 
   // A sorted uniform sample of `count` distinct values of [0, range), for levels with randomized positions.
   std::vector<std::int64_t> places(std::int64_t range, std::int64_t count, std::int64_t level_number,
-                                   std::int64_t sample) const;
+                                   std::uint64_t sample) const;
 };
 
 }  // namespace arithtf

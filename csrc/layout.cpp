@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel.h"
+
 namespace arithtf {
 namespace {
 
@@ -70,62 +72,71 @@ struct Sequence {
   }
 };
 
-Sequence sequence(const Form& form, const Run& run, std::int64_t first_token, std::int64_t start,
-                  std::int64_t pitch, std::int64_t period, const std::int64_t* places) {
-  Sequence s{form.offset + start + form.left * run.first + form.right * (run.length - 1) +
-                 form.row * run.row + (form.pitch + form.cell * run.row) * pitch,
+Sequence sequence(const Form& form, const Run& run, std::int64_t start, std::int64_t row_stride,
+                  std::int64_t period, const std::int64_t* places) {
+  const std::int64_t first = run.first, last = run.length - 1, row = run.row, token = run.token;
+  Sequence s{form.offset + start + form.left * first + form.right * last + form.row * row +
+                 (form.pitch + form.cell * row) * row_stride,
              form.left - form.right, form.index, period, run.stride, nullptr};
   if (places && form.index != 0) {
-    s.places = places + first_token;
+    s.places = places + token;
   } else {
-    s.base += form.index * first_token;
+    s.base += form.index * token;
     s.slope += form.index * run.stride;
   }
   return s;
 }
 
-// The key side of a run stands at the run's own columns, the query side one token earlier: the query at a
-// token describes the token to come. The token before the first one after BOS is BOS, at column 0.
-void write_level(const Level& level, const Grid& grid, std::int64_t start, const std::int64_t* places,
-                 std::span<const Run> runs, std::int64_t prompt, std::int64_t pitch, IdRows out) {
-  fill_constant(out.query, grid.columns, no_id);
-  fill_constant(out.key, grid.columns, no_id);
-  const std::int64_t shift = grid.start + 1 - prompt;  // column of token n >= 1 is n + shift
-  std::int64_t next = 0;
+void write_level(const Level& level, const Runs::Instance& instance, std::span<const Run> runs,
+                 std::int64_t columns, std::int64_t ahead, std::int64_t start, const std::int64_t* places,
+                 IdRows out) {
+  fill_constant(out.query, columns, no_id);
+  fill_constant(out.key, columns, no_id);
   for (const Run& run : runs) {
-    const std::int64_t token = run.token == after_last ? next : run.token;
     const auto segment = static_cast<std::size_t>(run.segment);
     const Form& key = level.key[segment];
     const Form& query = level.query[segment];
-    const std::int64_t column = token == 0 ? 0 : token + shift;
+    const std::int64_t column = run.token == 0 ? 0 : run.token + instance.gap;
     if (key.present) {
-      sequence(key, run, token, start, pitch, level.period, places).write(0, run.length, out.key + column);
+      sequence(key, run, start, instance.row_stride, level.period, places).write(0, run.length, out.key + column);
     }
-    if (query.present && token > 0) {
-      const Sequence s = sequence(query, run, token, start, pitch, level.period, places);
-      const std::int64_t at_bos = token == 1 ? std::min<std::int64_t>(run.length, 1) : 0;
-      s.write(0, at_bos, out.query);
-      s.write(at_bos, run.length - at_bos, out.query + column - 1 + at_bos * run.stride);
+    if (!query.present) continue;
+    const Sequence s = sequence(query, run, start, instance.row_stride, level.period, places);
+    if (ahead == 0) {
+      s.write(0, run.length, out.query + column);
+      continue;
     }
-    next = token + (run.length - 1) * run.stride + 1;
+    // No query asks for token 0. The one that asks for token 1 stands at token 0, before the gap.
+    const std::int64_t skipped = run.token == 0 ? 1 : 0;
+    const std::int64_t at_first = run.token == 1 ? std::min<std::int64_t>(run.length, 1) : 0;
+    s.write(0, at_first, out.query);
+    const std::int64_t from = std::max(skipped, at_first);
+    s.write(from, run.length - from, out.query + column - 1 + from * run.stride);
   }
 }
 
 }  // namespace
 
-void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
-               std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out, std::int64_t pitch) {
-  std::int64_t number = 0;
-  std::vector<std::int64_t> places;
-  for (const Level& level : coupling.levels) {
-    if (level.randomized > 0) places = draws.places(level.randomized, drawn, number, sample);
-    write_level(level, grid, draws.start(level, number, sample),
-                level.randomized > 0 ? places.data() : nullptr, runs, prompt, pitch, out);
-    out.query += grid.columns;
-    out.key += grid.columns;
-    ++number;
-  }
+void write_ids(const Coupling& coupling, const IdDraws& draws, const Runs& runs, std::int64_t columns,
+               std::int64_t ahead, std::int64_t threads, IdRows out) {
+  const auto count = static_cast<std::int64_t>(runs.instances.size());
+  const auto levels = static_cast<std::int64_t>(coupling.levels.size());
+  parallel_for(count, thread_count(threads, count * columns * levels), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::int64_t> places;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Runs::Instance& instance = runs.instances[static_cast<std::size_t>(i)];
+      std::int64_t number = 0;
+      for (const Level& level : coupling.levels) {
+        const bool randomized = level.randomized > 0;
+        if (randomized) places = draws.places(level.randomized, instance.capacity, number, instance.sample);
+        const std::int64_t at = (i * levels + number) * columns;
+        write_level(level, instance, runs.of(instance), columns, ahead,
+                    draws.start(level, number, instance.sample), randomized ? places.data() : nullptr,
+                    {out.query + at, out.key + at});
+        ++number;
+      }
+    }
+  });
 }
 
 }  // namespace arithtf

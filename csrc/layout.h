@@ -1,9 +1,10 @@
-// From the runs of an instance (segment, row, length) to ids: what is common to all tasks.
+// From the segments of an instance to ids: the one writer of ids, for every task.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "coupling.h"
 
@@ -24,17 +25,48 @@ inline constexpr std::int64_t after_last = -1;
 
 // Tokens of one segment. A segment may come again with another row number. Indices from the left begin at
 // `first`: not 0 where a run goes on with the count of the one before. The tokens stand `stride` apart, so
-// that two segments can take turns; the first one is token number `token` of the instance, by default the
-// one after the last token of the run before.
+// that two segments can take turns; the first one is token number `token` of the instance.
 struct Run {
-  std::int64_t segment = 0, row = 0, length = 0, first = 0;
-  std::int64_t stride = 1, token = after_last;
+  std::int32_t segment, row, length, first, stride, token;
 };
 
-// Column 0 holds the first token (BOS); the rest of the prompt ends at column `start`, what is to be
-// predicted begins at start + 1.
-struct Grid {
-  std::int64_t instances = 0, columns = 0, start = 0;
+// The runs of one instance, appended in the order of its tokens.
+class RunList {
+ public:
+  explicit RunList(std::vector<Run>& runs) : runs_(runs) {}
+
+  // Without a token the run begins right after the last token of the run before.
+  void add(std::int64_t segment, std::int64_t row, std::int64_t length, std::int64_t first = 0,
+           std::int64_t stride = 1, std::int64_t token = after_last) {
+    if (token == after_last) token = next_;
+    next_ = token + (length - 1) * stride + 1;
+    const auto narrow = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+    runs_.push_back({narrow(segment), narrow(row), narrow(length), narrow(first), narrow(stride),
+                     narrow(token)});
+  }
+  void restart() { next_ = 0; }
+
+ private:
+  std::vector<Run>& runs_;
+  std::int64_t next_ = 0;
+};
+
+// What ids depend on besides the coupling: the segments of a batch's tokens.
+struct Runs {
+  struct Instance {
+    std::int64_t part = 0, begin = 0, count = 0;  // runs [begin, begin + count) of parts[part]
+    std::int64_t gap = 0;         // columns without a token after column 0
+    std::int64_t capacity = 0;    // tokens that randomized positions are drawn for
+    std::int64_t row_stride = 0;  // distance of two rows where ids number the cells row by row
+    std::uint64_t sample = 0;     // address of the ids' random parts
+  };
+  std::vector<Instance> instances;
+  std::vector<std::vector<Run>> parts;  // one for each thread that wrote them
+
+  std::span<const Run> of(const Instance& instance) const {
+    const auto& runs = parts[static_cast<std::size_t>(instance.part)];
+    return {runs.data() + instance.begin, static_cast<std::size_t>(instance.count)};
+  }
 };
 
 // Token ids of an instance: query and key rows have `columns` entries for each level, level by level.
@@ -43,12 +75,10 @@ struct IdRows {
   std::int32_t* key;
 };
 
-// Writes the ids of one instance on all levels. `runs` are its tokens in order (the first run is the one
-// BOS), of which `prompt` tokens belong to the prompt; `drawn` is the number of tokens that randomized
-// positions are drawn for: not fewer than the tokens of the runs, and independent of the answer's length.
-// `pitch` is the distance of two rows where ids number the cells of a sheet row by row; 0 without rows.
-void write_ids(const Coupling& coupling, const IdDraws& draws, const Grid& grid,
-               std::int64_t sample, std::span<const Run> runs, std::int64_t prompt,
-               std::int64_t drawn, IdRows out, std::int64_t pitch = 0);
+// Writes the ids of a batch, [instances, levels, columns] on each side. Token 0 stands at column 0, token n
+// at column n + gap. The query side describes the token `ahead` places on: 1 for the next one, 0 for the
+// token itself.
+void write_ids(const Coupling& coupling, const IdDraws& draws, const Runs& runs, std::int64_t columns,
+               std::int64_t ahead, std::int64_t threads, IdRows out);
 
 }  // namespace arithtf

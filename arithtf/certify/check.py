@@ -18,14 +18,14 @@ from torch import Tensor
 
 from arithtf.certify.certificate import Certificate, Shown, Tour, Verdict, contexts_hash
 from arithtf.certify.contexts import ContextSet, coverage_of, layouts, render_context
+from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
 from arithtf.model import Transformer, context_logits
 from arithtf.plain import to_plain
 from arithtf.runs import load_model, weights_hash
-from arithtf.tasks import IGNORE, Batch, Coupling, Task, Vocabulary
-from arithtf.tasks.columns import finite_windows
+from arithtf.tasks import IGNORE, ArithmeticTask, Batch, Coupling, Vocabulary, task_to_dict
 from arithtf.threads import torch_threads
 
 Decide = Callable[[Transformer, Batch], NDArray[np.integer]]
@@ -94,7 +94,7 @@ def _deviation(exact: ContextBounds, logits: Tensor, target: Tensor) -> float:
 
 def certify(
     model: Transformer | str | os.PathLike[str],
-    task: Task | None = None,
+    task: ArithmeticTask | None = None,
     coupling: Coupling | None = None,
     *,
     impl: str | Sequence[str] | None = None,
@@ -125,7 +125,7 @@ def certify(
     certificate = Certificate(
         verdict="refused",
         reason="",
-        task=task.to_dict(),
+        task=task_to_dict(task),
         coupling=coupling.to_dict(),
         model=to_plain(model.config),
         weights=_hash(model),
@@ -146,13 +146,15 @@ def certify(
 
 
 def _resolve(
-    model: Transformer | str | os.PathLike[str], task: Task | None, coupling: Coupling | None
-) -> tuple[Transformer, Task, Coupling]:
+    model: Transformer | str | os.PathLike[str],
+    task: ArithmeticTask | None,
+    coupling: Coupling | None,
+) -> tuple[Transformer, ArithmeticTask, Coupling]:
     if isinstance(model, str | os.PathLike):
         if task is not None or coupling is not None:
             raise ValueError("a run directory names its task and coupling; do not pass others")
         model, recipe = load_model(Path(model))
-        return model, recipe.task, recipe.coupling
+        return model, recipe.arithmetic, recipe.coupling
     if not isinstance(model, Transformer):
         raise TypeError(f"expected a Transformer or a run directory, got {type(model).__name__}")
     if task is None or coupling is None:
@@ -195,7 +197,7 @@ def _versions() -> dict[str, str]:
 
 def _judge(
     certificate: Certificate,
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     found: TaskContexts,
     checked: Checked,
@@ -273,7 +275,7 @@ def _verdict(checked: Checked, lower: NDArray[np.float64]) -> tuple[Verdict, str
 def _with_tour(
     certificate: Certificate,
     model: Transformer,
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     found: TaskContexts,
     decide: Decide | None,
@@ -295,7 +297,7 @@ def _with_tour(
 
 def run_tour(
     model: Transformer,
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     decide: Decide,
     found: TaskContexts | None = None,

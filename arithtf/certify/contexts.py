@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
-from arithtf.tasks import Batch, Coupling, Operands, Task, Vocabulary
-from arithtf.tasks.columns import WindowLike, finite_windows
+from arithtf.certify.cover import WindowLike, covering_set, finite_windows
+from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands, Vocabulary
 
 _CHUNK = 1 << 20  # tokens laid out at a time
 
@@ -94,7 +94,7 @@ def collect(
     return collector
 
 
-def layouts(task: Task, coupling: Coupling, operands: Operands) -> Iterator[Batch]:
+def layouts(task: ArithmeticTask, coupling: Coupling, operands: Operands) -> Iterator[Batch]:
     """Lay operands out in consecutive batches of about a million tokens.
 
     Args:
@@ -107,13 +107,13 @@ def layouts(task: Task, coupling: Coupling, operands: Operands) -> Iterator[Batc
     """
     arity = operands.arity
     lengths = np.diff(operands.offsets).reshape(-1, arity)
-    width = task.columns(lengths)
+    width = task.sequence_length(lengths)
     begin = 0
     while begin < len(width):
         widest = np.maximum.accumulate(width[begin : begin + _CHUNK])
         fits = int(np.searchsorted(widest * np.arange(1, len(widest) + 1), _CHUNK, side="right"))
         end = begin + max(fits, 1)
-        yield task.layout(coupling, _slice(operands, begin, end, arity))
+        yield Batch.of(task.instances(_slice(operands, begin, end, arity)), coupling)
         begin = end
 
 
@@ -124,12 +124,12 @@ def _slice(operands: Operands, begin: int, end: int, arity: int) -> Operands:
 
 
 def collect_cover(
-    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> tuple[Operands, _core.ContextCollector]:
-    """The instances of a task's cover, and the contexts of all of them: each that there is.
+    """The problems of a task's covering set, and the contexts of all of them: each that there is.
 
     Args:
-        task: a task with a `cover`.
+        task: the task.
         coupling: the coupling.
         windows: one finite window per level.
         sinks: number of leading columns that every query sees.
@@ -140,24 +140,24 @@ def collect_cover(
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
     """
-    operands = task.cover(coupling, windows)
+    operands = covering_set(task, coupling, windows)
     pairs = finite_windows(windows, coupling.levels)
     return operands, collect(layouts(task, coupling, operands), pairs, sinks)
 
 
 def enumerate_contexts(
-    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> tuple[ContextSet, list[Conflict]]:
     """Every local context that occurs in any instance of any length, with its right answer.
 
     Args:
-        task: a task with a `cover`.
+        task: the task.
         coupling: the coupling.
         windows: one finite window per level.
         sinks: number of leading columns that every query sees.
 
     Returns:
-        The contexts and the conflicts; both count instances of `task.cover(coupling, windows)`.
+        The contexts and the conflicts; both count the problems of `covering_set`.
 
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
@@ -172,18 +172,18 @@ def conflicts_of(collector: _core.ContextCollector) -> list[Conflict]:
 
 
 def find_conflicts(
-    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> list[Conflict]:
     """Contexts with two right answers: where there is one, no model of these windows is exact.
 
     Args:
-        task: a task with a `cover`.
+        task: the task.
         coupling: the coupling.
         windows: one finite window per level.
         sinks: number of leading columns that every query sees.
 
     Returns:
-        Conflicts between instances of `task.cover(coupling, windows)`, one per context.
+        Conflicts between the problems of `covering_set`, one per context.
 
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
@@ -192,7 +192,7 @@ def find_conflicts(
 
 
 def tour(
-    task: Task, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
+    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
 ) -> tuple[Operands, Callable[[Iterable[Batch]], tuple[int, int]]]:
     """Real instances that contain every local context, and a count of how many were met.
 
@@ -201,7 +201,7 @@ def tour(
     addition: both operands, one operand left), and short ones for the beginnings and the ends.
 
     Args:
-        task: a task with a `cover`.
+        task: the task.
         coupling: the coupling.
         windows: one finite window per level.
         sinks: number of leading columns that every query sees.
@@ -242,7 +242,7 @@ def decode_by_table(
 
     Args:
         table: next tokens of contexts, of this model; grows.
-        batch: from `layout(..., solved=False)`; its tokens are written from column start + 1 on.
+        batch: from `instances(..., solved=False)`; its tokens are written from column start + 1 on.
         eos: token at which an instance ends.
         ask: contexts [N] -> the model's next tokens uint8 [N].
         threads: 0 chooses by size.

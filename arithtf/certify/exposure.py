@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from arithtf.batches import drawn
 from arithtf.certify.contexts import ContextSet, collect
+from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import check_task
 from arithtf.recipes import Recipe
 from arithtf.tasks import IGNORE, Batch
-from arithtf.tasks.columns import finite_windows
 
 
 class Exposure(NamedTuple):
@@ -45,7 +45,7 @@ def exposure(recipe: Recipe) -> Exposure:
     Raises:
         CannotCertify: they cannot be.
     """
-    task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
+    task, coupling, encoding = recipe.arithmetic, recipe.coupling, recipe.model.encoding
     contexts = check_task(task, coupling, encoding.windows, sinks=encoding.sinks).contexts
     queries = 0
 

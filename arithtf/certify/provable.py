@@ -10,11 +10,11 @@ import torch
 
 from arithtf import _core
 from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, conflicts_of
+from arithtf.certify.cover import WindowLike, finite_windows
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.encodings import MechanismSpec
 from arithtf.model import Transformer
-from arithtf.tasks import Coupling, Operands, Task
-from arithtf.tasks.columns import WindowLike, finite_windows
+from arithtf.tasks import ArithmeticTask, Coupling, Operands, Task
 
 
 class CannotCertify(ValueError):
@@ -40,7 +40,7 @@ class TaskContexts(NamedTuple):
 
 
 def check_task(
-    task: Task, coupling: Coupling, windows: Sequence[WindowLike], *, sinks: int = 1
+    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], *, sinks: int = 1
 ) -> TaskContexts:
     """Enumerate a task's contexts; needs no model, so ask it before training.
 
@@ -72,7 +72,7 @@ def check_task(
 
 
 def _clash(
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     windows: Sequence[WindowLike],
     operands: Operands,

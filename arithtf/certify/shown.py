@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from arithtf.certify.contexts import ContextSet, collect, layouts
-from arithtf.tasks import Coupling, Operands, Task
+from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands
 
 Key = tuple[int, tuple[tuple[int, int, int], ...]]
 
@@ -20,15 +20,15 @@ def abbreviate(text: str, longest: int = 60) -> str:
     return f"{text[:half]} .. {text[-half:]}"
 
 
-def problem_text(task: Task, operands: Operands, i: int) -> str:
+def problem_text(task: ArithmeticTask, operands: Operands, i: int) -> str:
     """Problem i with its true answer; operands as lists of digits where the base has no letters."""
     try:
-        return task.problem(operands, i)
+        return task.problem_text(operands, i)
     except ValueError:
         return " ".join(str(digits.tolist()) for digits in operands.problem(i)) + " = .."
 
 
-def start_of(task: Task, coupling: Coupling, operands: Operands, instance: int) -> int:
+def start_of(task: ArithmeticTask, coupling: Coupling, operands: Operands, instance: int) -> int:
     """Column of the last prompt token in the batch of `layouts` that holds an instance.
 
     Raises:
@@ -43,7 +43,7 @@ def start_of(task: Task, coupling: Coupling, operands: Operands, instance: int) 
 
 
 def real_problem(
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     windows: Sequence[tuple[int, int]],
     sinks: int,
@@ -53,8 +53,8 @@ def real_problem(
 ) -> tuple[str, int]:
     """A real problem in which context i occurs, and which token of the answer it writes.
 
-    The instances of a cover are long, so first the columns around the place are tried as problems
-    of their own: whether the context occurs there is found out by collecting, not assumed.
+    The problems of a covering set are long, so first the columns around the place are tried as
+    problems of their own: whether the context occurs there is found out by collecting, not assumed.
 
     Args:
         task, coupling, windows, sinks: what the contexts are those of.
@@ -69,10 +69,10 @@ def real_problem(
     place = int(contexts.column[i]) - start_of(task, coupling, operands, instance)
     wanted = _key(contexts, i)
     for problem in _around(operands.problem(instance), place):
-        if not task.takes(problem):
+        if not task.is_valid(problem):
             continue
         short = Operands.from_digits([problem], arity=operands.arity)
-        batch = task.layout(coupling, short)
+        batch = Batch.of(task.instances(short), coupling)
         found = ContextSet(**collect([batch], windows, sinks).contexts())
         for j in range(len(found.target)):
             if _key(found, j) == wanted:

@@ -49,7 +49,7 @@ def derive_product(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
             {"key": {"b": {"right": 1}}, "query": {"row": ROW, "high": ROW, "low": ROW}},
             {"key": {"low": CELL}, "query": added},
             {"key": {"high": NEXT}, "query": added},
-            {"key": {"sum": {"offset": -1, "pitch": 1, **CELL}}, "query": added},
+            {"key": {"sum": {"offset": -1, "row_stride": 1, **CELL}}, "query": added},
             {"key": {"carry": NEXT}, "query": added},
             {"key": {"final": {"left": 1, "row": 1}}, "query": {"answer": COLUMN}},
             {"key": {"row": ROW}, "query": {"low": ROW, "carry": ROW}},
@@ -123,7 +123,7 @@ def derive_sum(task: Json, coupling: Json, windows: list[list[int]]) -> Derived:
         windows,
         [
             {
-                "key": {"a": {"right": 1, "pitch": 1}, "sum": {"pitch": 1, **CELL}},
+                "key": {"a": {"right": 1, "row_stride": 1}, "sum": {"row_stride": 1, **CELL}},
                 "query": added,
             },
             {"key": {"term": {"right": 1, "cell": 1}}, "query": added},
@@ -221,7 +221,7 @@ def _quotient_levels(trials: int) -> list[Json]:
     taken = ("first taken", "taken")
     cells = (*borrows, *digits, *taken)
     over, copied = {"offset": -2}, {"offset": -2, "left": -1}
-    below = {"pitch": 1, **CELL}
+    below = {"row_stride": 1, **CELL}
     starts = ("first mark", "end", "first borrow", "first digit", "first taken")
     return [
         {

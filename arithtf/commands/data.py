@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from arithtf.commands.console import say
 from arithtf.commands.training import recipe_of
 from arithtf.recipes import RECIPES, Recipe, recipe_function
-from arithtf.tasks import Coupling, Level, form_text, show, symbols_text
+from arithtf.tasks import (
+    Address,
+    Batch,
+    Coupling,
+    Draw,
+    Level,
+    form_text,
+    show,
+    symbols_text,
+    task_to_dict,
+)
 
 
 def data(arguments: argparse.Namespace) -> int:
@@ -21,15 +30,12 @@ def data(arguments: argparse.Namespace) -> int:
     recipe = recipe_of(arguments.recipe)
     say(_described(recipe))
     say(coupling_text(recipe.coupling))
-    address: dict[str, Any] = {
-        "seed": arguments.seed, "split": "train", "step": 1,
-        "lengths": recipe.lengths, "size": arguments.show,
-    }  # fmt: skip
-    operands = recipe.task.operands(**address)
-    batch = recipe.task.batch(recipe.coupling, **address)
+    address, draw = Address(arguments.seed, "train", 1), Draw(recipe.lengths, arguments.show)
+    operands = recipe.arithmetic.operands(address, draw)
+    batch = Batch.of(recipe.arithmetic.sample(address, draw), recipe.coupling)
     for i in range(arguments.show):
-        say(f"\n{recipe.task.problem(operands, i)}")
-        say(show(recipe.task, recipe.coupling, batch, i))
+        say(f"\n{recipe.arithmetic.problem_text(operands, i)}")
+        say(show(recipe.arithmetic, recipe.coupling, batch, i))
     return 0
 
 
@@ -49,7 +55,7 @@ def _described(recipe: Recipe) -> str:
         [
             f"recipe {recipe.name}: {about(recipe)}",
             f"trained on {recipe.trained_on}, {recipe.schedule}",
-            f"task {recipe.task.to_dict()}",
+            f"task {task_to_dict(recipe.task)}",
             str(recipe.model.encoding),
         ]
     )

@@ -23,7 +23,15 @@ from arithtf.discover.growth import Report
 from arithtf.evaluate import evaluate, record
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
-from arithtf.tasks import TASKS, Coupling, Task, form_text, symbols_text
+from arithtf.tasks import (
+    TASKS,
+    ArithmeticTask,
+    Coupling,
+    Task,
+    as_arithmetic,
+    form_text,
+    symbols_text,
+)
 
 INTERRUPTED = 130
 PATIENCE = 3.0
@@ -37,7 +45,7 @@ def discover(arguments: argparse.Namespace) -> int:
     """Search, then train and certify; exit code 0 if certified, or found with --no-train."""
     if arguments.task not in TASKS:
         misuse(f"no task is named {arguments.task!r}; there are: {', '.join(TASKS)}")
-    task, seed = TASKS[arguments.task](), arguments.seed
+    task, seed = as_arithmetic(TASKS[arguments.task]()), arguments.seed
     out = arguments.out or Path("runs") / f"discover-{task.name}"
     known = read_discovery(out / FILE, task, seed)
     if known is None:
@@ -53,7 +61,7 @@ def discover(arguments: argparse.Namespace) -> int:
     return _prove(recipe_of(task, *known, seed=seed), out)
 
 
-def _search(task: Task, seed: int, path: Path) -> Discovery | None:
+def _search(task: ArithmeticTask, seed: int, path: Path) -> Discovery | None:
     """The finished search, written to `path`; None after Ctrl-C, with the best so far there."""
     discoverer: Discoverer | None = None
     try:

@@ -106,7 +106,9 @@ def stress(arguments: argparse.Namespace) -> int:
         model, recipe, arguments.run_directory, suites, max_tokens=arguments.max_tokens
     )
     show_suites(rows)
-    for name, shape, tokens in too_large(recipe.task, arguments.max_digits, arguments.max_tokens):
+    for name, shape, tokens in too_large(
+        recipe.arithmetic, arguments.max_digits, arguments.max_tokens
+    ):
         say(
             f"left out: {name} of {shape_text(shape)} and more ({count(tokens)} tokens a problem, "
             f"the limit is {count(arguments.max_tokens)}; see --max-tokens)"

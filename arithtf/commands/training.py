@@ -47,7 +47,9 @@ def check_shown(recipe: Recipe) -> None:
     if not encoding.finite or recipe.model.blocks.count("attention") != 1:
         return say("not checked for conflicts: a query sees no finite local context")
     try:
-        found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
+        found = check_task(
+            recipe.arithmetic, recipe.coupling, encoding.windows, sinks=encoding.sinks
+        )
     except Clash as clash:
         raise Clash(f"{clash}. No training makes it exact; --anyway trains it") from None
     except CannotCertify as reason:

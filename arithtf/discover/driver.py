@@ -10,15 +10,16 @@ from typing import Any
 
 from arithtf.batches import collected
 from arithtf.certify import CannotCertify, check_task
+from arithtf.certify.cover import check_enumerable
 from arithtf.discover.growth import Report
 from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
 from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
 from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.runs import RunError, read_json, write_json
-from arithtf.tasks import Coupling, Task
+from arithtf.tasks import ArithmeticTask, Coupling, Task, task_to_dict
 
-FORMAT = 1
+FORMAT = 2
 FILE = "discovery.json"
 _SHOWN = 8  # couplings passed over that the file names
 _SCHEDULE = (
@@ -59,7 +60,7 @@ class Discovery:
         """JSON form without the seconds, so that the same search writes the same bytes."""
         return {
             "format": FORMAT,
-            "task": task.to_dict(),
+            "task": task_to_dict(task),
             "seed": seed,
             "finished": self.finished,
             "coupling": self.coupling.to_dict(),
@@ -87,7 +88,7 @@ class NothingFound(RunError):
 
 
 class Discoverer:
-    """A search with the cover's judgement; `best` works at any moment, also after Ctrl-C.
+    """A search with the covering set's judgement; `best` works at any moment, also after Ctrl-C.
 
     Args:
         task: the task.
@@ -96,7 +97,11 @@ class Discoverer:
     """
 
     def __init__(
-        self, task: Task, *, seed: int = 0, report: Report = lambda what, done, total: None
+        self,
+        task: ArithmeticTask,
+        *,
+        seed: int = 0,
+        report: Report = lambda what, done, total: None,
     ) -> None:
         """Draw the examples."""
         self._begun = time.perf_counter()
@@ -107,8 +112,8 @@ class Discoverer:
     def run(self) -> Discovery:
         """The best coupling that has no conflict at any length.
 
-        Where the task's cover accepts none of the simplest sights by itself, it is one for a
-        coupling of its own; then the best on the examples is returned, not enumerated.
+        Where the task's covering set accepts none of the simplest lookups by itself, it is one
+        for a coupling of its own; then the best on the examples is returned, not enumerated.
 
         Raises:
             NothingFound: there is none within the generations that are searched.
@@ -160,7 +165,7 @@ class Discoverer:
 
     def _refuse(self, coupling: Coupling, windows: Windows) -> str | None:
         try:
-            self._task.proved(coupling, windows)
+            check_enumerable(self._task, coupling, windows)
         except ValueError as error:
             return str(error)
         return None
@@ -181,7 +186,7 @@ def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows
     data = read_json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise RunError(f"{path} is not a discovery of format {FORMAT}; choose another --out")
-    if data["task"] != task.to_dict() or data["seed"] != seed:
+    if data["task"] != task_to_dict(task) or data["seed"] != seed:
         raise RunError(f"{path} is of another task or seed; choose another --out")
     if not data["finished"]:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
-from arithtf.tasks import IGNORE, NO_ID, Coupling, Level, Place, Task
+from arithtf.tasks import IGNORE, NO_ID, Address, Coupling, Draw, Level, Place, Segments, Task
 
 PLACES = tuple(f.name for f in fields(Place) if f.name != "offset")
 """What a token can know of its place: left, right, row, index, width (see `Place`)."""
@@ -115,12 +114,12 @@ class Examples:
         )
 
 
-def places_coupling(segments: Sequence[str], complete: Sequence[str]) -> Coupling:
+def places_coupling(segments: Segments) -> Coupling:
     """Ids that are no alignment: the number of each token's segment, and each place by itself."""
-    number = {name: Place(offset=at) for at, name in enumerate(segments)}
+    number = {name: Place(offset=at) for at, name in enumerate(segments.names)}
     levels = [Level(name="segment", key=number, query=number)]
     for place in PLACES:
-        known = [name for name in segments if place != "right" or name in complete]
+        known = [name for name in segments.names if place != "right" or name in segments.prompt]
         forms = {name: Place(**{place: 1}) for name in known}
         levels.append(Level(name=place, key=forms, query=forms))
     return Coupling("places", tuple(levels))
@@ -140,16 +139,20 @@ def draw_examples(
     Returns:
         The examples.
     """
-    coupling = places_coupling(task.segments, task.complete)
+    coupling = places_coupling(task.segments)
 
     def draw(size: int) -> Examples:
-        batch = task.batch(
-            coupling, seed=seed, split="train", step=step, lengths=lengths, size=size
-        )
+        made = task.sample(Address(seed, "train", step), Draw(lengths, size))
+        ids = coupling.ids(made)
         return Examples(
-            task.segments, tuple(s for s in task.segments if s not in task.complete), PLACES,
-            batch.tokens, batch.targets, batch.query_ids, batch.key_ids,
-        )  # fmt: skip
+            made.segments.names,
+            made.segments.written,
+            PLACES,
+            made.tokens,
+            made.targets,
+            ids.query,
+            ids.key,
+        )
 
     sample = draw(_SAMPLE)
     return draw(max(1, round(queries * len(sample) / sample.queries)))

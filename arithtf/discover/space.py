@@ -61,7 +61,7 @@ def relations(examples: Examples, segment: int) -> list[Relation]:
             for key in keys + [form for form in more if same and max(map(abs, form)) == 1]:
                 found.add(normalised(segment, seen, key, query)[0])
     # On a sheet, the row and column of a token say more than its place in the text.
-    sheet = examples.key_places[:, 1 + examples.places.index("pitch")] > 0
+    sheet = examples.key_places[:, 1 + examples.places.index("row_stride")] > 0
     avoided = examples.places.index("index") if sheet.any() else None
     return sorted(found, key=lambda relation: _simplicity(relation, avoided))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks import Task
+from arithtf.tasks import ArithmeticTask
 
 Bytes = npt.NDArray[np.uint8]
 Problem = tuple[Bytes, ...]
@@ -38,7 +38,7 @@ class Maker:
         seed: of the random digits.
     """
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(self, task: ArithmeticTask, seed: int) -> None:
         self.task, self.base = task, task.vocabulary.base
         self.rng = np.random.Generator(np.random.Philox(seed))
 
@@ -180,12 +180,12 @@ class Maker:
 
 
 def choose(
-    takes: Callable[[Problem], bool], families: Iterable[Family], most: int
+    is_valid: Callable[[Problem], bool], families: Iterable[Family], most: int
 ) -> dict[str, list[Problem]]:
     """At most so many problems that a task takes, in turn from every family.
 
     Args:
-        takes: whether it takes a problem.
+        is_valid: whether it takes a problem.
         families: problems, the hardest kinds first.
         most: problems in all.
 
@@ -199,7 +199,7 @@ def choose(
         for family in list(waiting):
             if count == most:
                 break
-            problem = next((p for p in family.problems if takes(p)), None)
+            problem = next((p for p in family.problems if is_valid(p)), None)
             if problem is None:
                 waiting.remove(family)
                 continue

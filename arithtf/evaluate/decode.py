@@ -14,7 +14,7 @@ from arithtf.evaluate.local import is_local, windows_of
 from arithtf.model import Transformer, context_logits
 from arithtf.model.local import Contexts
 from arithtf.model.transformer import Attention
-from arithtf.tasks import NO_ID, Batch, Coupling, Task, Vocabulary
+from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Vocabulary
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ def greedy(model: Transformer, batch: Batch, *, eos: int, impl: str = "auto") ->
 
     Args:
         model: any transformer.
-        batch: B instances from `layout(..., solved=False)`.
+        batch: B instances from `instances(..., solved=False)`.
         eos: token after which an instance is over.
         impl: implementation of attention, see `arithtf.attention`.
 
@@ -237,7 +237,7 @@ class MemoDecoder:
     """
 
     def __init__(
-        self, model: Transformer, task: Task, coupling: Coupling, *, impl: str = "auto"
+        self, model: Transformer, task: ArithmeticTask, coupling: Coupling, *, impl: str = "auto"
     ) -> None:
         if not is_local(model):
             raise ValueError(

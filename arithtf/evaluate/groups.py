@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks import Operands, Task
+from arithtf.tasks import ArithmeticTask, Operands
 
 TOKENS = 1 << 20
 """Columns of a group in all."""
@@ -16,7 +16,9 @@ SHORT = 197
 """Up to this many columns, problems share a group whatever their lengths."""
 
 
-def groups(task: Task, operands: Operands, tokens: int = TOKENS) -> Iterator[npt.NDArray[np.int64]]:
+def groups(
+    task: ArithmeticTask, operands: Operands, tokens: int = TOKENS
+) -> Iterator[npt.NDArray[np.int64]]:
     """Numbers of the problems, in groups of similar size and about `tokens` columns at most.
 
     Args:
@@ -27,7 +29,7 @@ def groups(task: Task, operands: Operands, tokens: int = TOKENS) -> Iterator[npt
     Yields:
         Arrays that together hold every number once; shorter problems come first.
     """
-    needed = task.columns(np.diff(operands.offsets).reshape(-1, operands.arity))
+    needed = task.sequence_length(np.diff(operands.offsets).reshape(-1, operands.arity))
     order = np.argsort(needed, kind="stable")
     ordered = needed[order]
     begin = 0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from arithtf.evaluate.adversarial import Maker, Problem, choose
-from arithtf.tasks import Addition, Operands, Task
+from arithtf.tasks import Addition, Address, ArithmeticTask, Calculator, Draw, Operands
 
 KINDS = (
     "ripple", "complement", "complement_plus", "kill", "repdigit", "double", "zeros",
@@ -64,15 +64,8 @@ def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
     is the longest run of columns that carry in any of the problems.
     """
     for step, (size, place) in enumerate(chains(length)):
-        operands = task.operands(
-            seed=seed,
-            split="all",
-            step=step,
-            lengths=(length, length),
-            size=repeats(length, 8),
-            kind="chain",
-            chain=(size, place),
-        )
+        draw = Draw((length, length), repeats(length, 8), "chain", chain=(size, place))
+        operands = task.operands(Address(seed, "all", step), draw)
         yield Chained("chain", operands, size, place)
     for kind in KINDS:
         if length < SHORTEST.get(kind, 1):
@@ -84,14 +77,8 @@ def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
 
 
 def _draw(task: Addition, kind: str, length: int, seed: int) -> Operands:
-    return task.operands(
-        seed=seed,
-        split="all",
-        step=0,
-        lengths=(length, length),
-        size=repeats(length),
-        kind=kind,
-    )
+    draw = Draw((length, length), repeats(length), kind)
+    return task.operands(Address(seed, "all", 0), draw)
 
 
 def carry_run(task: Addition, operands: Operands, i: int) -> tuple[int, int]:
@@ -124,29 +111,30 @@ class Part:
         prefix: what the joint task has before the operands.
     """
 
-    whole: Task
-    task: Task
+    whole: ArithmeticTask
+    task: ArithmeticTask
     sign: str = ""
     prefix: Problem = ()
 
-    def takes(self, problem: Problem) -> bool:
+    def is_valid(self, problem: Problem) -> bool:
         """Whether operands are a problem of the part that the joint task takes."""
-        return self.task.takes(problem) and self.whole.takes((*self.prefix, *problem))
+        return self.task.is_valid(problem) and self.whole.is_valid((*self.prefix, *problem))
 
-    def shapes(self, length: int) -> list[tuple[int, ...]]:
-        """The part's shapes, see `Task.shapes`, of which the joint task takes problems."""
+    def stress_lengths(self, length: int) -> list[tuple[int, ...]]:
+        """Those of the part of which the joint task takes problems."""
         return [
             shape
-            for shape in self.task.shapes(length)
-            if self.takes(tuple(np.broadcast_to(np.uint8(1), n) for n in shape))
+            for shape in self.task.stress_lengths(length)
+            if self.is_valid(tuple(np.broadcast_to(np.uint8(1), n) for n in shape))
         ]
 
 
-def parts_of(task: Task) -> list[Part]:
+def parts_of(task: ArithmeticTask) -> list[Part]:
     """The parts of a joint task, or the task alone."""
+    parts = task.parts if isinstance(task, Calculator) else {}
     joined = [
         Part(task, part, f"{sign} ", (np.array([number], np.uint8),))
-        for number, (sign, part) in enumerate(task.parts.items())
+        for number, (sign, part) in enumerate(parts.items())
     ]
     return joined or [Part(task, task)]
 
@@ -175,7 +163,7 @@ def grid_problems(part: Part, max_digits: int, max_tokens: int, seed: int) -> It
         Cells whose problems have equally many operands.
     """
     task, maker = part.task, Maker(part.task, seed)
-    any_number = part.takes((np.ones(1, np.uint8),) * 3)
+    any_number = part.is_valid((np.ones(1, np.uint8),) * 3)
     small = range(1, min(SMALL, max_digits) + 1)
     long = [n for n in ladder_lengths(max_digits) if n > SMALL]
     pairs = [(left, right) for left in small for right in small]
@@ -191,7 +179,7 @@ def grid_problems(part: Part, max_digits: int, max_tokens: int, seed: int) -> It
         # seed and the order of cells, not on what a task makes of them.
         most = CELL if max(left, right) <= SMALL else CELL_FAR
         most = max(1, min(most, SHARE // tokens_of(task, shape)))
-        chosen = choose(part.takes, maker.families(shape), most)
+        chosen = choose(part.is_valid, maker.families(shape), most)
         problems = [problem for kind in chosen.values() for problem in kind]
         if not problems:
             continue
@@ -208,24 +196,24 @@ def ladder_lengths(max_digits: int) -> list[int]:
     return [*lengths, max_digits]
 
 
-def tokens_of(task: Task, shape: Sequence[int]) -> int:
+def tokens_of(task: ArithmeticTask, shape: Sequence[int]) -> int:
     """Columns that a problem needs, its work included.
 
     Args:
         task: the task.
         shape: digits of each operand.
     """
-    return int(task.columns(np.array([shape], np.int64))[0])
+    return int(task.sequence_length(np.array([shape], np.int64))[0])
 
 
 def shapes(part: Part, lengths: Iterable[int], max_tokens: int) -> list[tuple[int, ...]]:
     """The task's shapes of the given lengths whose problems fit into `max_tokens` columns."""
-    found = [shape for length in lengths for shape in part.shapes(length)]
+    found = [shape for length in lengths for shape in part.stress_lengths(length)]
     return list(dict.fromkeys(s for s in found if tokens_of(part.task, s) <= max_tokens))
 
 
 def too_large(
-    task: Task, max_digits: int, max_tokens: int
+    task: ArithmeticTask, max_digits: int, max_tokens: int
 ) -> list[tuple[str, tuple[int, ...], int]]:
     """The smallest shape of each sort, even or lopsided, that the ladder leaves out.
 
@@ -235,7 +223,7 @@ def too_large(
     found: dict[tuple[str, int], tuple[str, tuple[int, ...], int]] = {}
     for part in parts_of(task):
         for length in ladder_lengths(max_digits):
-            for sort, shape in enumerate(part.shapes(length)):
+            for sort, shape in enumerate(part.stress_lengths(length)):
                 columns = tokens_of(part.task, shape)
                 if columns > max_tokens:
                     found.setdefault((part.sign, sort), (part.task.name, shape, columns))

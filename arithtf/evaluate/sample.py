@@ -13,6 +13,7 @@ from arithtf.evaluate.verify import Verdict, verify
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
+from arithtf.tasks import Address, Batch, Calculator, Draw
 
 
 def evaluate(
@@ -74,13 +75,13 @@ def evaluate(
 
 def _sampled(recipe: Recipe, length: int) -> tuple[int, ...]:
     """Operand lengths of the problems that are sampled."""
-    task = recipe.task
-    return task.shapes(length)[0][1 if task.parts else 0 :]
+    task = recipe.arithmetic
+    return task.stress_lengths(length)[0][1 if isinstance(task, Calculator) else 0 :]
 
 
 def longest_of(recipe: Recipe, length: int) -> int:
     """Columns of problems of the shape that is sampled, all operands of `length` digits."""
-    return tokens_of(recipe.task, recipe.task.shapes(length)[0])
+    return tokens_of(recipe.arithmetic, recipe.arithmetic.stress_lengths(length)[0])
 
 
 def _verdicts(
@@ -89,12 +90,8 @@ def _verdicts(
     """Verdicts on `count` problems, a bounded number of tokens at a time."""
     at_once = min(count, max(1, TOKENS // longest_of(recipe, length)))
     for step, first in enumerate(range(0, count, at_once)):
-        batch = recipe.task.batch(
-            recipe.coupling,
-            seed=seed,
-            split="test",
-            step=step,
-            lengths=(length, length),
-            size=min(at_once, count - first),
-        )
+        draw = Draw((length, length), size=min(at_once, count - first))
+        # Written as given problems, so that what is random in their ids follows from each problem.
+        operands = recipe.arithmetic.operands(Address(seed, "test", step), draw)
+        batch = Batch.of(recipe.arithmetic.instances(operands, max_length=length), recipe.coupling)
         yield verify(model, batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO
 
 import numpy as np
@@ -15,7 +16,7 @@ from arithtf.evaluate.groups import TOKENS, groups
 from arithtf.evaluate.local import is_local
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
-from arithtf.tasks import TASKS, Operands, Task
+from arithtf.tasks import TASKS, ArithmeticTask, Batch, Calculator, Operands, View
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -74,7 +75,8 @@ class Solver:
                 raise ValueError(
                     f"expected finite weights, got NaN or infinity in {name}; train the model again"
                 )
-        self.model, self.task, self.coupling, self.impl = model, recipe.task, recipe.coupling, impl
+        self.model, self.task, self.coupling = model, recipe.arithmetic, recipe.coupling
+        self.impl = impl
         self.show_work = show_work
         self._memo: MemoDecoder | None = None
         if is_local(model):
@@ -152,11 +154,11 @@ class Solver:
         if self._memo is not None and not self._prefilled and operands.digits.size >= MANY:
             self._prefilled = True
             self._memo.prefill()
-        room = self.task.room(np.diff(operands.offsets).reshape(-1, operands.arity))
+        most = self.task.max_answer_tokens(np.diff(operands.offsets).reshape(-1, operands.arity))
         columns = COLUMNS if self._memo is None else TOKENS
         for chosen in groups(self.task, operands, columns):
             part = operands if len(operands) == 1 else operands.select(chosen)
-            batch = self.task.layout(self.coupling, part, solved=False)
+            batch = Batch.of(self.task.instances(part, solved=False), self.coupling)
             if self._memo is not None:
                 tokens = self._memo.decode(batch)
             else:
@@ -165,7 +167,7 @@ class Solver:
             for row, i in enumerate(chosen):
                 # What a shorter problem wrote beyond its own columns is not part of its answer:
                 # answers must not depend on the company a problem is solved in.
-                answers[i] = tokens[row, : room[i]]
+                answers[i] = tokens[row, : most[i]]
         return answers
 
     def _parse(self, line: str | bytes) -> tuple[Bytes, ...] | Answer:
@@ -220,19 +222,27 @@ class Solver:
             return Answer(None, f"the model's answer is not a number: {error}", work)
 
 
-def _of_another_task(task: Task, line: str) -> str:
+def _of_another_task(task: ArithmeticTask, line: str) -> str:
     """What to add to an error about a line that has the signs of another task; else nothing."""
     signs = _signs(line)
-    own = [task.example, *(part.example for part in task.parts.values())]
+    parts = task.parts.values() if isinstance(task, Calculator) else ()
+    own = [task.example, *(part.example for part in parts)]
     if not signs or signs in map(_signs, own):
         return ""
-    others = [name for name, other in TASKS.items() if signs == _signs(other.example)]
+    others = [name for name, example in _examples().items() if signs == _signs(example)]
     if not others:
         return ""
     return (
         f"; this is a line of {' or '.join(others)}, and this run does {task.name} "
         f"(lines like {task.example})"
     )
+
+
+@lru_cache(maxsize=1)
+def _examples() -> dict[str, str]:
+    """A line of each task that is made without arguments."""
+    made = {name: task() for name, task in TASKS.items() if task is not View}
+    return {name: task.example for name, task in made.items() if isinstance(task, ArithmeticTask)}
 
 
 def _signs(line: str) -> str:

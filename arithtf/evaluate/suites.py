@@ -32,7 +32,7 @@ from arithtf.evaluate.verify import Verdict, verify_operands
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
-from arithtf.tasks import Addition, Coupling, Operands, Task
+from arithtf.tasks import Addition, ArithmeticTask, Calculator, Coupling, Operands
 
 SUITES = ("carry", "adversarial", "ladder", "grid", "tour")
 MAX_DIGITS = 1_000_000
@@ -128,7 +128,7 @@ class _Judge:
 
     def __init__(self, model: Transformer, recipe: Recipe) -> None:
         self.model, self.weights = model, weights_hash(model)
-        self.task: Task = recipe.task
+        self.task: ArithmeticTask = recipe.arithmetic
         self.coupling: Coupling = recipe.coupling
 
     def verdict(self, operands: Operands) -> tuple[Verdict, float]:
@@ -197,7 +197,7 @@ def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
         maker = Maker(part.task, seed)
         for shape in shapes(part, lengths, sizes.max_tokens):
             most = max(1, SHARE // tokens_of(part.task, shape))
-            found = choose(part.takes, maker.families(shape), most)
+            found = choose(part.is_valid, maker.families(shape), most)
             yield from judge.rows("adversarial", part, found)
 
 
@@ -209,7 +209,7 @@ def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
             for family in maker.families(shape):
                 if family.kind in LADDER:
                     # One kind at a time: the largest problems fill the memory alone.
-                    yield from judge.rows("ladder", part, choose(part.takes, [family], most))
+                    yield from judge.rows("ladder", part, choose(part.is_valid, [family], most))
 
 
 def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
@@ -237,7 +237,7 @@ def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     except ValueError as error:
         raise _NoSuite(f"there is no tour for this model: {error}") from error
     row = judge.row("tour", "tour", operands) | {"left": None, "right": None}
-    if judge.task.parts:
+    if isinstance(judge.task, Calculator):
         row["operands"] = operands.arity - 1
     met, contexts = coverage(layouts(judge.task, judge.coupling, operands))
     yield row | {"contexts": contexts, "covered": met}

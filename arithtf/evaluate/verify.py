@@ -25,7 +25,7 @@ from torch import Tensor
 from arithtf.evaluate.groups import groups
 from arithtf.evaluate.local import is_windowed, windows_of
 from arithtf.model import Transformer
-from arithtf.tasks import IGNORE, NO_ID, Batch, Coupling, Operands, Task
+from arithtf.tasks import IGNORE, NO_ID, ArithmeticTask, Batch, Coupling, Operands
 from arithtf.threads import in_parallel
 
 CHUNK = 4096
@@ -116,7 +116,7 @@ def verify(
 
 def verify_operands(
     model: Transformer,
-    task: Task,
+    task: ArithmeticTask,
     coupling: Coupling,
     operands: Operands,
     *,
@@ -142,7 +142,7 @@ def verify_operands(
     parts, order = [], []
     for chosen in groups(task, operands):
         part = operands if len(operands) == 1 else operands.select(chosen)
-        batch = task.layout(coupling, part)
+        batch = Batch.of(task.instances(part), coupling)
         parts.append(verify(model, batch, chunk=chunk, impl=impl))
         order.append(chosen)
     return Verdict.join(parts, np.concatenate(order))

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from arithtf.encodings import Encoding, NoPE, Shaw, Table
 from arithtf.recipes.recipe import Recipe
-from arithtf.tasks import Addition, Coupling, couplings
-from arithtf.tasks.unworked import Unworked
+from arithtf.tasks import Addition, Address, Coupling, Draw, View, couplings
 
 WIDE = 16
 """Differences that a bias tells apart where no window bounds them."""
@@ -36,7 +35,7 @@ def without_coupling(recipe: Recipe) -> Recipe | None:
     encoding = replace(recipe.model.encoding, windows=((longest, longest),), head_levels=None)
     encoding = _biased(encoding, longest)
     model = replace(recipe.model, levels=1, encoding=encoding)
-    return replace(_of_columns(recipe), coupling=couplings.index(recipe.task), model=model)
+    return replace(_of_columns(recipe), coupling=couplings.index(recipe.arithmetic), model=model)
 
 
 def without_levels(recipe: Recipe) -> Recipe | None:
@@ -59,17 +58,17 @@ def without_sink(recipe: Recipe) -> Recipe | None:
 
 def without_scratchpad(recipe: Recipe) -> Recipe | None:
     """The work's tokens are blanks, in training and after it."""
-    operands = recipe.task.operands(
-        seed=0, split="all", step=0, lengths=recipe.lengths, size=64, threads=1
-    )
-    if not any(recipe.task.final(tokens) for tokens in recipe.task.answer(operands)):
+    operands = recipe.arithmetic.operands(Address(0, "all", 0), Draw(recipe.lengths, 64), threads=1)
+    if not any(
+        recipe.arithmetic.scratchpad_length(tokens) for tokens in recipe.arithmetic.answer(operands)
+    ):
         return None
-    return replace(_of_columns(recipe), task=Unworked(recipe.task))
+    return replace(_of_columns(recipe), task=View(recipe.arithmetic, "blank"))
 
 
 def without_natural_format(recipe: Recipe) -> Recipe | None:
     """Operands zero-padded to equal lengths, as the literature has them."""
-    task = recipe.task
+    task = recipe.arithmetic
     if not isinstance(task, Addition) or task.format != "natural":
         return None
     return replace(recipe, task=replace(task, format="padded"))
@@ -94,10 +93,9 @@ def _of_columns(recipe: Recipe) -> Recipe:
 
 def columns(recipe: Recipe, length: int) -> int:
     """Columns of batches whose longest operands have this length."""
-    batch = recipe.task.batch(  # of several problems: a task may draw several kinds in turn
-        recipe.coupling, seed=0, split="all", step=0, lengths=(length, length), size=8, threads=1
-    )
-    return batch.tokens.shape[1]
+    draw = Draw((length, length), size=8)  # several: a task may draw problems of its parts in turn
+    columns: int = recipe.arithmetic.sample(Address(0, "all", 0), draw, threads=1).tokens.shape[1]
+    return columns
 
 
 def _biased(encoding: Encoding, reach: int) -> Encoding:

@@ -21,12 +21,12 @@ from arithtf.tasks import (
     Increment,
     ModularAddition,
     Parity,
-    PlainResidueAddition,
     ResidueAddition,
     Reverse,
     Subtraction,
     Task,
     TimesDigit,
+    View,
     couplings,
 )
 
@@ -164,7 +164,7 @@ def plain_residue_addition() -> Recipe:
     Model, data and steps are those of `residue_addition`; the window shows the one query all digits
     of the lengths trained on. The conflict check names two longer problems that clash.
     """
-    task = PlainResidueAddition()
+    task = View(ResidueAddition())
     return _windowed(task, couplings.from_left(task), ((0, 5),), **RESIDUE)
 
 

@@ -9,7 +9,14 @@ from typing import Any
 
 from arithtf.model import ModelConfig
 from arithtf.plain import from_plain, to_plain
-from arithtf.tasks import Coupling, Task, task_from_dict
+from arithtf.tasks import (
+    ArithmeticTask,
+    Coupling,
+    Task,
+    as_arithmetic,
+    task_from_dict,
+    task_to_dict,
+)
 
 FORMAT = 2
 
@@ -91,9 +98,18 @@ class Recipe:
             )
 
     @property
+    def arithmetic(self) -> ArithmeticTask:
+        """The task, where it is one on operands.
+
+        Raises:
+            ValueError: it is not.
+        """
+        return as_arithmetic(self.task)
+
+    @property
     def trained_on(self) -> str:
         """Operands of the problems trained on, for people: "1 to 10 digits"."""
-        return self.task.sizes(self.lengths)
+        return self.arithmetic.describe_lengths(self.lengths)
 
     @property
     def schedule(self) -> str:
@@ -118,7 +134,7 @@ class Recipe:
         return {
             "format": FORMAT,
             **{k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()},
-            "task": self.task.to_dict(),
+            "task": task_to_dict(self.task),
             "coupling": self.coupling.to_dict(),
             "model": to_plain(self.model),
         }

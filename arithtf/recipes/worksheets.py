@@ -8,12 +8,18 @@ from typing import Any
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
 from arithtf.recipes.recipe import Recipe
-from arithtf.tasks import Calculator, Division, Multiplication, RunningSum
-from arithtf.tasks.worksheet import WorksheetTask
+from arithtf.tasks import (
+    ArithmeticTask,
+    Calculator,
+    Division,
+    Multiplication,
+    RunningSum,
+    couplings,
+)
 
 
 def _recipe(
-    task: WorksheetTask | Calculator,
+    task: ArithmeticTask,
     *,
     head_levels: tuple[int, ...],
     hidden: int,
@@ -21,7 +27,8 @@ def _recipe(
     **training: Any,
 ) -> Recipe:
     """A recipe named after its task: one attention block that reads the sheet, one ReLU MLP."""
-    coupling, windows = task.work()
+    coupling = couplings.lookups(task)
+    windows = ((0, 0),) * len(coupling.levels)
     encoding = Encoding(windows=windows, head_levels=head_levels)
     model = ModelConfig(
         vocabulary=task.vocabulary.size,

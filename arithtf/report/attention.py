@@ -12,7 +12,8 @@ from torch import Tensor
 from arithtf.attention import attention
 from arithtf.model import Transformer
 from arithtf.model.transformer import Attention
-from arithtf.tasks import NO_ID, Batch, Coupling, Operands, Task
+from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Operands
+from arithtf.tasks.coupling import segment_numbers
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def coupled_attention(
-    model: Transformer, task: Task, coupling: Coupling, operands: Operands
+    model: Transformer, task: ArithmeticTask, coupling: Coupling, operands: Operands
 ) -> Coupled:
     """Weights of one problem, sorted by what a key is to the query.
 
@@ -110,7 +111,7 @@ def coupled_attention(
     Raises:
         ValueError: see `attention_weights`; weights that do not sum to 1.
     """
-    batch = task.layout(coupling, operands)
+    batch = Batch.of(task.instances(operands), coupling)
     weights = attention_weights(model, batch)[0].double().cpu().numpy()
     answer = np.flatnonzero(batch.targets[0, batch.start : -1] < task.vocabulary.size)
     weights = weights[:, answer]
@@ -118,7 +119,7 @@ def coupled_attention(
     if np.abs(sums - 1).max() > 1e-5:
         raise ValueError(f"attention weights must sum to 1, got {sums.min()} to {sums.max()}")
     levels = model.config.encoding.levels_of_heads(model.config.heads)
-    parts = _parts(task, batch)
+    parts = _parts(batch)
     places: dict[tuple[int, int, int], Slot] = {}
     filled: list[tuple[int, int, tuple[int, int, int], int]] = []  # head, query, place, column
     for head, row, column in zip(*np.nonzero(weights), strict=True):
@@ -141,7 +142,7 @@ def coupled_attention(
         tokens[row][order.index(place)] = task.vocabulary.token_text(int(batch.tokens[0, column]))
     text = task.vocabulary.token_text
     return Coupled(
-        problem=task.problem(operands, 0),
+        problem=task.problem_text(operands, 0),
         slots=tuple(places[place] for place in order),
         written=tuple(text(int(batch.targets[0, batch.start + i])) for i in answer),
         weights=drawn,
@@ -150,17 +151,9 @@ def coupled_attention(
     )
 
 
-def _parts(task: Task, batch: Batch) -> list[tuple[int, str]]:
-    """Number and name of the segment of every column.
-
-    A segment is a run of digits or a single other token, so the tokens show where each begins.
-    """
-    vocabulary, parts, number, inside = task.vocabulary, [], -1, False
-    for token in batch.tokens[0].tolist():
-        digit = token < vocabulary.base
-        if token != vocabulary.pad and not (digit and inside):
-            number += 1
-        inside = digit
-        last = min(max(number, 0), len(task.segments) - 1)
-        parts.append((last, task.segments[last]))
-    return parts
+def _parts(batch: Batch) -> list[tuple[int, str]]:
+    """Number and name of the segment of every column."""
+    assert batch.instances is not None  # it was laid out from some
+    names = batch.instances.segments.names
+    numbers = segment_numbers(batch.instances)[0].tolist()
+    return [(n, names[n]) if n != NO_ID else (-1, "") for n in numbers]

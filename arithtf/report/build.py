@@ -11,6 +11,7 @@ from arithtf.commands.console import percent
 from arithtf.model import Transformer
 from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.runs import RunError, load_model, write_atomic
+from arithtf.tasks import task_to_dict
 
 EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
 
@@ -190,7 +191,7 @@ def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]
     """What a reader needs to judge or repeat the run."""
     recipe, timing, certificate = evidence.recipe, evidence.timing, evidence.certificate
     config = recipe.model
-    task = ", ".join(f"{name} {value}" for name, value in recipe.task.to_dict().items())
+    task = ", ".join(f"{name} {value}" for name, value in task_to_dict(recipe.task).items())
     rows = [
         ("recipe", f"{recipe.name}, seed {recipe.seed}"),
         ("task", task),

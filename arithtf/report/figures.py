@@ -76,7 +76,7 @@ def accuracy(evidence: Evidence) -> Drawn:
 def carry(evidence: Evidence) -> Drawn:
     """Exact match by chain length and place."""
     cells = evidence.carry
-    if not isinstance(evidence.recipe.task, Addition):
+    if not isinstance(evidence.recipe.arithmetic, Addition):
         return Drawn("carry", caption="Carry chains by length and place are drawn for sums alone.")
     if not cells:
         return _missing(
@@ -96,7 +96,7 @@ def carry(evidence: Evidence) -> Drawn:
 def grid(evidence: Evidence) -> Drawn:
     """Exact match by the lengths of both operands."""
     cells = evidence.grid
-    if evidence.recipe.task.arity < 2:
+    if evidence.recipe.arithmetic.arity < 2:
         return Drawn("grid", caption="Problems have one operand: there are no unequal lengths.")
     if not cells:
         return _missing(evidence, "grid", "Exact match by the lengths of both operands")
@@ -142,10 +142,10 @@ def attention(evidence: Evidence, model: Transformer | None) -> Drawn:
         )
     recipe = evidence.recipe
     try:
-        task = recipe.task
+        task = recipe.arithmetic
         problem = task.parse(EXAMPLE if isinstance(task, Addition) else task.example)
         operands = Operands.from_digits([problem], arity=len(problem))
-        coupled = coupled_attention(model, recipe.task, recipe.coupling, operands)
+        coupled = coupled_attention(model, recipe.arithmetic, recipe.coupling, operands)
     except ValueError as error:
         return Drawn("attention", caption=f"Not drawn: {error}.")
     if len(coupled.slots) > SHARED or len(coupled.written) > SHARED:

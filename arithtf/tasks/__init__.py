@@ -1,54 +1,73 @@
-"""Tasks: problems with exact answers as tokens, position ids and targets."""
+"""Tasks: problems with exact answers as tokens and targets; couplings, which give them ids."""
 
 from arithtf.tasks import couplings
-from arithtf.tasks.addition import KINDS, Addition
-from arithtf.tasks.base import IGNORE, Split, Task
-from arithtf.tasks.batch import Batch, Operands
-from arithtf.tasks.calculator import Calculator
+from arithtf.tasks.arithmetic.addition import Addition
+from arithtf.tasks.arithmetic.calculator import Calculator
+from arithtf.tasks.arithmetic.comparison import Comparison
+from arithtf.tasks.arithmetic.division import Division
+from arithtf.tasks.arithmetic.increment import Increment
+from arithtf.tasks.arithmetic.modular_addition import ModularAddition
+from arithtf.tasks.arithmetic.multiplication import Multiplication
+from arithtf.tasks.arithmetic.operands import Operands
+from arithtf.tasks.arithmetic.residue_addition import ResidueAddition
+from arithtf.tasks.arithmetic.running_sum import RunningSum
+from arithtf.tasks.arithmetic.strings import Copy, Parity, Reverse
+from arithtf.tasks.arithmetic.subtraction import Subtraction
+from arithtf.tasks.arithmetic.task import ALONE, PAIRS, ArithmeticTask, ColumnTask, as_arithmetic
+from arithtf.tasks.arithmetic.times_digit import TimesDigit
+from arithtf.tasks.arithmetic.transducer import ABSENT, Pass, Rule
+from arithtf.tasks.arithmetic.view import View
+from arithtf.tasks.base import TASKS, Address, Draw, Split, Task
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
-from arithtf.tasks.division import Division
-from arithtf.tasks.modular import ModularAddition
-from arithtf.tasks.multiplication import Multiplication
-from arithtf.tasks.numbers import Increment, TimesDigit
-from arithtf.tasks.registry import TASKS, task_from_dict
-from arithtf.tasks.residues import PlainResidueAddition, ResidueAddition
-from arithtf.tasks.running_sum import RunningSum
+from arithtf.tasks.instances import IGNORE, Batch, Ids, Instances, Segments
+from arithtf.tasks.registry import task_from_dict, task_to_dict
 from arithtf.tasks.show import form_text, show, symbols_text
-from arithtf.tasks.signs import Comparison, Subtraction
-from arithtf.tasks.strings import Copy, Parity, Reverse
 from arithtf.tasks.vocabulary import Vocabulary
 
 __all__ = [
+    "ABSENT",
+    "ALONE",
     "IGNORE",
-    "KINDS",
     "NO_ID",
+    "PAIRS",
     "TASKS",
     "Addition",
+    "Address",
+    "ArithmeticTask",
     "Batch",
     "Calculator",
+    "ColumnTask",
     "Comparison",
     "Copy",
     "Coupling",
     "Division",
+    "Draw",
+    "Ids",
     "Increment",
+    "Instances",
     "Level",
     "ModularAddition",
     "Multiplication",
     "Operands",
     "Parity",
+    "Pass",
     "Place",
-    "PlainResidueAddition",
     "ResidueAddition",
     "Reverse",
+    "Rule",
     "RunningSum",
+    "Segments",
     "Split",
     "Subtraction",
     "Task",
     "TimesDigit",
+    "View",
     "Vocabulary",
+    "as_arithmetic",
     "couplings",
     "form_text",
     "show",
     "symbols_text",
     "task_from_dict",
+    "task_to_dict",
 ]

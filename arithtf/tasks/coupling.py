@@ -6,14 +6,16 @@ what a token is; the query side says it of the token to come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arithtf import _core
+from arithtf.tasks.instances import Ids, Instances, Segments
 
 NO_ID: int = _core.NO_ID
 """The id of a token that has none on a level; it matches nothing."""
@@ -21,7 +23,7 @@ NO_ID: int = _core.NO_ID
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """id = offset + left * i + right * r + row * rho + index * n + (pitch + cell * rho) * w.
+    """id = offset + left * i + right * r + row * rho + index * n + (row_stride + cell * rho) * w.
 
     Args:
         offset: constant.
@@ -29,9 +31,9 @@ class Place:
         right: factor of r, its index from the right; only in complete segments (the prompt).
         row: factor of rho, the row number of a repeated segment.
         index: factor of n, the token's index in the instance (BOS is 0, PADs not counted).
-        pitch: factor of w, the distance of two rows where ids number the cells of a worksheet row
-            by row (a function of the prompt's lengths; 0 in tasks without rows).
-        cell: factor of rho * w: cell=1, left=1 is a number of its own for every cell of the sheet.
+        row_stride: factor of w, the distance of two rows where ids number the cells of a scratchpad
+            row by row (a function of the prompt's lengths; 0 in tasks without rows).
+        cell: factor of rho * w: cell=1, left=1 is a number of its own for every cell.
     """
 
     offset: int = 0
@@ -39,7 +41,7 @@ class Place:
     right: int = 0
     row: int = 0
     index: int = 0
-    pitch: int = 0
+    row_stride: int = 0
     cell: int = 0
 
 
@@ -93,6 +95,34 @@ class Coupling:
         if not self.levels:
             raise ValueError(f"coupling {self.name!r} needs at least one level, got none")
 
+    def ids(self, instances: Instances, *, threads: int = 0) -> Ids:
+        """The ids of all tokens on all levels.
+
+        Args:
+            instances: B instances of T columns, of any task whose segments the forms name.
+            threads: 0 chooses by size; the ids are the same for any number.
+
+        Returns:
+            query and key ids int32 [B, L, T]. What is random in them follows from
+            `instances.draws`; a level without a random part gives every problem ids of its own.
+
+        Raises:
+            ValueError: a segment that the instances do not have, `right` in one that is being
+                written, or an id that does not fit 32 bits.
+        """
+        draws = instances.draws
+        made = compile_coupling(self, instances.segments).ids(
+            instances.runs,
+            columns=instances.tokens.shape[1],
+            ahead=instances.ahead,
+            seed=draws.seed,
+            stream=draws.stream,
+            step=draws.step,
+            random_start=draws.random_start,
+            threads=threads,
+        )
+        return Ids(*made)
+
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary for JSON; forms hold only what is not zero."""
         return {"name": self.name, "levels": [_level_to_dict(level) for level in self.levels]}
@@ -145,13 +175,8 @@ def _expect_fields(
         raise ValueError(f"a {what} has the fields {sorted(allowed)}, got also {unknown}")
 
 
-def check_coupling(coupling: Coupling, segments: Sequence[str], complete: Sequence[str]) -> None:
-    """Check that a coupling can be evaluated on a layout.
-
-    Args:
-        coupling: the tables.
-        segments: the task's segment names.
-        complete: those that are complete before the model predicts (the prompt).
+def check_coupling(coupling: Coupling, segments: Segments) -> None:
+    """Check that a coupling can be evaluated on a task's segments.
 
     Raises:
         ValueError: a segment the task does not have, or `right` where no length is known yet.
@@ -160,9 +185,9 @@ def check_coupling(coupling: Coupling, segments: Sequence[str], complete: Sequen
         for side, forms in (("key", level.key), ("query", level.query)):
             for segment, form in forms.items():
                 where = f"level {level.name!r}, {side} side, segment {segment!r}"
-                if segment not in segments:
-                    raise ValueError(f"{where}: expected one of the segments {tuple(segments)}")
-                if form.right and segment not in complete:
+                if segment not in segments.names:
+                    raise ValueError(f"{where}: expected one of the segments {segments.names}")
+                if form.right and segment not in segments.prompt:
                     raise ValueError(
                         f"{where}: right must be 0, got {form.right}; the segment is being "
                         "written, its length is not known: use left"
@@ -170,22 +195,31 @@ def check_coupling(coupling: Coupling, segments: Sequence[str], complete: Sequen
 
 
 @lru_cache(maxsize=256)
-def compile_coupling(
-    coupling: Coupling, segments: tuple[str, ...], complete: tuple[str, ...]
-) -> _core.Coupling:
+def compile_coupling(coupling: Coupling, segments: Segments) -> _core.Coupling:
     """A coupling as the tables of the C++ core, for a task's segments.
 
     Raises:
         ValueError: see `check_coupling`.
     """
-    check_coupling(coupling, segments, complete)
-    shape = (len(coupling.levels), len(segments), 8)
+    check_coupling(coupling, segments)
+    shape = (len(coupling.levels), len(segments.names), 8)
     tables = {side: np.zeros(shape, np.int64) for side in ("key", "query")}
     settings = np.zeros((len(coupling.levels), 5), np.int64)
     for number, level in enumerate(coupling.levels):
         for side, forms in (("key", level.key), ("query", level.query)):
             for segment, form in forms.items():
                 row = (1, *astuple(form))
-                tables[side][number, segments.index(segment)] = row
+                tables[side][number, segments.names.index(segment)] = row
         settings[number] = (level.period, *level.start, level.shared_start, level.randomized)
     return _core.Coupling(tables["key"], tables["query"], settings)
+
+
+def segment_numbers(instances: Instances) -> NDArray[np.int32]:
+    """The segment of every column as its number among `segments.names`, NO_ID where there is none.
+
+    Returns:
+        int32 [B, T].
+    """
+    key = {name: Place(offset=number) for number, name in enumerate(instances.segments.names)}
+    numbers = Coupling("segments", (Level(name="segment", key=key, query={}),))
+    return numbers.ids(instances).key[:, 0]

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from arithtf.tasks.addition import Addition
+from arithtf.tasks.arithmetic.addition import Addition
+from arithtf.tasks.arithmetic.modular_addition import ModularAddition
+from arithtf.tasks.arithmetic.task import ArithmeticTask
 from arithtf.tasks.base import Task
 from arithtf.tasks.coupling import Coupling, Level, Place
-from arithtf.tasks.modular import ModularAddition
+from arithtf.tasks.lookups import lookups
+
+__all__ = [
+    "abacus",
+    "columns",
+    "cyclic",
+    "digit_columns",
+    "from_left",
+    "index",
+    "lookups",
+    "modular_columns",
+    "operand_columns",
+    "position_coupling",
+    "randomized",
+]
 
 
 def _significance(task: Addition, offset: int = 0) -> dict[str, Place]:
@@ -40,7 +56,7 @@ def operand_columns(task: Addition) -> Coupling:
 def index(task: Task) -> Coupling:
     """Every token has its index in the instance as id: ordinary positions."""
     place = Place(index=1)
-    every = {segment: place for segment in task.segments}
+    every = {segment: place for segment in task.segments.names}
     return Coupling("index", (Level(name="index", key=every, query=every),))
 
 
@@ -104,61 +120,12 @@ def randomized(task: Task, range: int) -> Coupling:
     if range < 1:
         raise ValueError(f"range must be >= 1, got {range}")
     place = Place(index=1)
-    every = {segment: place for segment in task.segments}
+    every = {segment: place for segment in task.segments.names}
     level = Level(name="randomized", key=every, query=every, randomized=range)
     return Coupling("randomized", (level,))
 
 
-def lookups(task: Task) -> Coupling:
-    """A level for each token that a query needs, on which it sees that token and no other.
-
-    Windows are (0, 0) throughout, so a head has nothing to choose between and all that is left to
-    learn is what to write. "before" is the column below the one to be written.
-
-    Args:
-        task: increment, times-digit, comparison or subtraction.
-
-    Raises:
-        ValueError: another task.
-    """
-    if task.name not in _LOOKUPS:
-        raise ValueError(f"expected one of the tasks {', '.join(_LOOKUPS)}, got {task.name}")
-    return Coupling("lookups", _LOOKUPS[task.name])
-
-
-def _lookup(segment: str, *asking: str, before: int = 0, side: str | None = "right") -> Level:
-    """The token of `segment` in the column to be written, or `before` it; its only one if no side.
-
-    Args:
-        segment: what is seen.
-        asking: rows whose queries see it.
-        before: columns below.
-        side: from which columns are counted in the segment.
-    """
-    key = Place() if side is None else Place(**{"offset": before, side: 1})
-    query = Place() if side is None else Place(left=1)
-    name = f"{segment} before" if before else segment
-    return Level(name=name, key={segment: key}, query=dict.fromkeys(asking or ("answer",), query))
-
-
-_FIRST = ("difference", "sign")  # the first row of a difference
-_LOOKUPS: dict[str, tuple[Level, ...]] = {
-    "increment": (_lookup("a"), _lookup("a", before=1)),
-    "times-digit": (_lookup("a"), _lookup("a", before=1), _lookup("b", side=None)),
-    "comparison": (_lookup("a"), _lookup("b")),
-    "subtraction": (
-        _lookup("a", *_FIRST),
-        _lookup("b", *_FIRST),
-        _lookup("a", *_FIRST, before=1),
-        _lookup("b", *_FIRST, before=1),
-        _lookup("difference", side="left"),
-        _lookup("difference", before=1, side="left"),
-        _lookup("sign", side=None),
-    ),
-}
-
-
-def digit_columns(task: Task) -> Coupling:
+def digit_columns(task: ArithmeticTask) -> Coupling:
     """One number's columns: significance j has id j; a second operand of one digit is always seen.
 
     The multiplier of `TimesDigit` has the id 0 on a level of its own, and every query asks for it.
@@ -171,7 +138,7 @@ def digit_columns(task: Task) -> Coupling:
     return Coupling("digit_columns", (column, factor))
 
 
-def from_left(task: Task) -> Coupling:
+def from_left(task: ArithmeticTask) -> Coupling:
     """Digits and answer are aligned from the left: place j has id j in operands and answer."""
     place = Place(left=1)
     key = {segment: place for segment in ("a", "b")[: task.arity]}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from arithtf.tasks.base import IGNORE, Task
-from arithtf.tasks.batch import Batch
+import numpy as np
+
+from arithtf.tasks.base import Task
 from arithtf.tasks.coupling import NO_ID, Coupling, Place
+from arithtf.tasks.instances import Batch
 
 SYMBOLS = {
     "left": "the token's index in its segment",
     "right": "that index from the right",
     "row": "the number of its row",
     "index": "its index in the instance",
-    "pitch": "ids from one row of the sheet to the next",
-    "cell": "row * pitch",
+    "row_stride": "ids from one row of the scratchpad to the next",
+    "cell": "row * row_stride",
 }
 """What the letters of `form_text` mean: the fields of `Place` but its offset."""
 
@@ -76,8 +78,9 @@ def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool 
     for number, level in enumerate(coupling.levels):
         rows.append((f"{level.name}: is", ids(batch.key_ids[i, number])))
         rows.append((f"{level.name}: to come", ids(batch.query_ids[i, number])))
+    ignore = np.iinfo(batch.targets.dtype).max
     targets = [int(batch.targets[i, t]) for t in shown]
-    rows.append(("target", ["." if t == IGNORE else vocabulary.token_text(t) for t in targets]))
+    rows.append(("target", ["." if t == ignore else vocabulary.token_text(t) for t in targets]))
     head = max(len(name) for name, _ in rows)
     cell = max(len(text) for _, texts in rows for text in texts)
     return "\n".join(

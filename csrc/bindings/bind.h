@@ -2,8 +2,7 @@
 #include <pybind11/pybind11.h>
 
 void bind_data(pybind11::module_& m);
-void bind_columns(pybind11::module_& m);
-void bind_worksheet(pybind11::module_& m);
+void bind_tasks(pybind11::module_& m);
 void bind_contexts(pybind11::module_& m);
 void bind_attention(pybind11::module_& m);
 void bind_search(pybind11::module_& m);

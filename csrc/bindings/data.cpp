@@ -1,9 +1,10 @@
-// Data: couplings, batches of addition, operands, splits. Arrays in and out, the GIL released in between.
-#include "bindings/batches.h"
+// Couplings, runs and ids: tables and arrays in, ids out.
+#include "bindings/arrays.h"
 #include "bindings/bind.h"
-#include "parallel.h"
+#include "coupling.h"
+#include "layout.h"
 #include "philox.h"
-#include "tasks/addition.h"
+#include "tasks/draw.h"
 
 namespace {
 
@@ -19,72 +20,87 @@ Coupling make_coupling(const Longs& key, const Longs& query, const Longs& settin
   return Coupling(key.data(), query.data(), settings.data(), key.shape(0), key.shape(1));
 }
 
-Shape shape_of(int64_t base) {
-  check_base(base);
-  return {static_cast<int>(base)};
+// Runs [R, 6] (segment, row, length, first, stride, token) and facts [B, 4] (gap, capacity, row stride,
+// address of random parts); those of instance i are runs [offsets[i], offsets[i + 1]).
+Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
+  const int64_t count = offsets.ndim() == 1 ? offsets.shape(0) - 1 : -1;
+  const int64_t* at = offsets.data();
+  if (runs.ndim() != 2 || runs.shape(1) != 6 || count < 0 || facts.ndim() != 2 || facts.shape(0) != count ||
+      facts.shape(1) != 4 || at[0] != 0 || !std::is_sorted(at, at + count + 1) || at[count] != runs.shape(0)) {
+    throw std::invalid_argument("expected runs [R, 6], ascending offsets [B + 1] from 0 to R, facts [B, 4]");
+  }
+  Runs made;
+  made.parts.resize(1);
+  const int64_t* cell = runs.data();
+  for (int64_t r = 0; r < runs.shape(0); ++r, cell += 6) {
+    const auto fits = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<std::int32_t>::max(); };
+    if (!std::all_of(cell, cell + 6, fits) || cell[4] < 1) {
+      throw std::invalid_argument("run " + std::to_string(r) +
+                                  ": expected numbers of 31 bits, not negative, and a stride of at least 1");
+    }
+    const auto narrow = [cell](int k) { return static_cast<std::int32_t>(cell[k]); };
+    made.parts[0].push_back({narrow(0), narrow(1), narrow(2), narrow(3), narrow(4), narrow(5)});
+  }
+  const int64_t* fact = facts.data();
+  for (int64_t i = 0; i < count; ++i, fact += 4) {
+    if (fact[0] < 0 || fact[1] < 0) throw std::invalid_argument("expected a gap and a capacity of at least 0");
+    made.instances.push_back({0, at[i], at[i + 1] - at[i], fact[0], fact[1], fact[2], static_cast<std::uint64_t>(fact[3])});
+  }
+  return made;
 }
 
-addition::Format make_format(int64_t base, bool padded, bool reverse_operands) {
-  check_base(base);
-  return {static_cast<int>(base), padded, reverse_operands};
+py::tuple runs_arrays(const Runs& runs) {
+  const auto count = static_cast<int64_t>(runs.instances.size());
+  int64_t total = 0;
+  for (const auto& instance : runs.instances) total += instance.count;
+  Longs cells({total, int64_t{6}}), offsets(count + 1), facts({count, int64_t{4}});
+  int64_t *cell = cells.mutable_data(), *offset = offsets.mutable_data(), *fact = facts.mutable_data();
+  *offset = 0;
+  for (const auto& instance : runs.instances) {
+    for (const Run& run : runs.of(instance)) {
+      for (const std::int32_t value : {run.segment, run.row, run.length, run.first, run.stride, run.token}) *cell++ = value;
+    }
+    offset[1] = *offset + instance.count;
+    ++offset;
+    for (const int64_t value : {instance.gap, instance.capacity, instance.row_stride,
+                                static_cast<int64_t>(instance.sample)}) *fact++ = value;
+  }
+  return py::make_tuple(cells, offsets, facts);
 }
 
-py::tuple addition_batch(int64_t base, bool padded, bool reverse_operands, const Coupling& coupling,
-                         std::uint64_t seed, const std::string& split, std::uint64_t step,
-                         std::pair<int64_t, int64_t> lengths, int64_t size, const std::string& kind,
-                         std::optional<std::pair<int64_t, int64_t>> chain, int64_t threads) {
-  const auto format = make_format(base, padded, reverse_operands);
-  const auto draw = make_draw(shape_of(base), seed, split, step, lengths, kind, chain);
-  const Grid grid = addition::grid_for(size, draw.high);
-  Arrays arrays(grid, coupling, addition::segment_count);
-  const auto buffers = arrays.buffers();
+// Checked here, as runs can come from anywhere: no token beyond the columns, no segment beyond the tables.
+void check_runs(const Runs& runs, const Coupling& coupling, int64_t columns) {
+  for (const auto& instance : runs.instances) {
+    for (const Run& run : runs.of(instance)) {
+      const int64_t last = run.token + (run.length - int64_t{1}) * run.stride;
+      if (run.segment >= coupling.segments) {
+        throw std::invalid_argument("expected segments below " + std::to_string(coupling.segments) +
+                                    ", those of the coupling's tables, got " + std::to_string(run.segment));
+      }
+      if (run.length > 0 && last + (last > 0 ? instance.gap : 0) >= columns) {
+        throw std::invalid_argument("expected tokens within " + std::to_string(columns) + " columns, got token " +
+                                    std::to_string(last) + " after a gap of " + std::to_string(instance.gap));
+      }
+      if (run.token == 0 && run.length > 1 && instance.gap > 0) {
+        throw std::invalid_argument("expected a first run of one token where a gap follows it");
+      }
+    }
+  }
+}
+
+py::tuple make_ids(const Coupling& coupling, const Runs& runs, int64_t columns, int64_t ahead, std::uint64_t seed,
+                   std::uint64_t stream, std::uint64_t step, bool random_start, int64_t threads) {
+  if (ahead != 0 && ahead != 1) throw std::invalid_argument("expected ahead 0 or 1, got " + std::to_string(ahead));
+  const std::vector<int64_t> shape{static_cast<int64_t>(runs.instances.size()),
+                                   static_cast<int64_t>(coupling.levels.size()), columns};
+  auto query = pooled<std::int32_t>(shape), key = pooled<std::int32_t>(shape);
+  const IdRows out{query.mutable_data(), key.mutable_data()};
   {
     py::gil_scoped_release release;
-    addition::fill_batch(format, coupling, draw, grid, threads, buffers);
+    check_runs(runs, coupling, columns);
+    write_ids(coupling, {seed, stream, step, random_start}, runs, columns, ahead, threads, out);
   }
-  return arrays.tuple();
-}
-
-py::tuple addition_operands(int64_t base, std::uint64_t seed, const std::string& split,
-                            std::uint64_t step, std::pair<int64_t, int64_t> lengths, int64_t size,
-                            const std::string& kind, std::optional<std::pair<int64_t, int64_t>> chain,
-                            int64_t threads) {
-  return drawn_operands(make_draw(shape_of(base), seed, split, step, lengths, kind, chain), size,
-                        threads);
-}
-
-py::tuple addition_layout(int64_t base, bool padded, bool reverse_operands, const Coupling& coupling,
-                          const Bytes& digits, const Longs& offsets, std::optional<int64_t> width,
-                          bool solved, int64_t threads) {
-  const auto format = make_format(base, padded, reverse_operands);
-  const auto operands = make_operands(digits, offsets, shape_of(base));
-  const int64_t longest = operands.longest(2);
-  const Grid grid = addition::grid_for(operands.instances, checked_width(width, longest));
-  Arrays arrays(grid, coupling, addition::segment_count);
-  const auto buffers = arrays.buffers();
-  {
-    py::gil_scoped_release release;
-    addition::fill_layout(format, coupling, operands, grid, solved, threads, buffers);
-  }
-  return arrays.tuple();
-}
-
-std::vector<Bytes> addition_answers(int64_t base, bool padded, const Bytes& digits,
-                                    const Longs& offsets) {
-  const auto format = make_format(base, padded, false);
-  const auto operands = make_operands(digits, offsets, shape_of(base));
-  std::vector<Bytes> answers;
-  std::vector<std::uint8_t> answer(static_cast<std::size_t>(operands.longest(2)) + 1);
-  for (int64_t i = 0; i < operands.instances; ++i) {
-    const int64_t length = addition::write_answer(
-        format, {operands.operand(i, 0), operands.operand(i, 1)}, answer.data());
-    answers.emplace_back(length, answer.data());
-  }
-  return answers;
-}
-
-py::array_t<bool> addition_test_split(int64_t base, const Bytes& digits, const Longs& offsets) {
-  return test_split(make_operands(digits, offsets, shape_of(base)));
+  return py::make_tuple(query, key);
 }
 
 }  // namespace
@@ -93,6 +109,7 @@ void bind_data(py::module_& m) {
   m.attr("NO_ID") = no_id;
   m.attr("IGNORE") = static_cast<int>(ignore_target);
   m.attr("MAX_BASE") = max_base;
+  m.attr("ID_STREAM") = id_stream;
   m.def(
       "philox",
       [](Words counter, std::uint64_t key0, std::uint64_t key1) {
@@ -100,20 +117,12 @@ void bind_data(py::module_& m) {
       },
       py::arg("counter"), py::arg("key0"), py::arg("key1"), "One block of Philox4x64-10.");
   py::class_<Coupling>(m, "Coupling", "Tables of a coupling, ready for the core.")
-      .def(py::init(&make_coupling), py::arg("key"), py::arg("query"), py::arg("settings"));
-  m.def("addition_batch", &addition_batch, py::arg("base"), py::arg("padded"),
-        py::arg("reverse_operands"), py::arg("coupling"), py::kw_only(), py::arg("seed"),
-        py::arg("split"), py::arg("step"), py::arg("lengths"), py::arg("size"), py::arg("kind"),
-        py::arg("chain"), py::arg("threads"), "Draws and lays out a batch.");
-  m.def("addition_operands", &addition_operands, py::arg("base"), py::kw_only(), py::arg("seed"),
-        py::arg("split"), py::arg("step"), py::arg("lengths"), py::arg("size"), py::arg("kind"),
-        py::arg("chain"), py::arg("threads"), "The operands of a batch.");
-  m.def("addition_layout", &addition_layout, py::arg("base"), py::arg("padded"),
-        py::arg("reverse_operands"), py::arg("coupling"), py::arg("digits"), py::arg("offsets"),
-        py::kw_only(), py::arg("width"), py::arg("solved"), py::arg("threads"),
-        "Lays out given operands.");
-  m.def("addition_answers", &addition_answers, py::arg("base"), py::arg("padded"), py::arg("digits"),
-        py::arg("offsets"), "Answers, least significant digit first.");
-  m.def("addition_test_split", &addition_test_split, py::arg("base"), py::arg("digits"),
-        py::arg("offsets"), "Whether each problem belongs to the test split.");
+      .def(py::init(&make_coupling), py::arg("key"), py::arg("query"), py::arg("settings"))
+      .def("ids", &make_ids, py::arg("runs"), py::kw_only(), py::arg("columns"), py::arg("ahead"), py::arg("seed"),
+           py::arg("stream"), py::arg("step"), py::arg("random_start"), py::arg("threads"),
+           "Query and key ids int32 [B, L, T] of a batch's runs.");
+  py::class_<Runs>(m, "Runs", "The segments of a batch's tokens.")
+      .def(py::init(&make_runs), py::arg("runs"), py::arg("offsets"), py::arg("facts"))
+      .def("__len__", [](const Runs& runs) { return runs.instances.size(); })
+      .def("arrays", &runs_arrays, "The arrays that the constructor takes.");
 }

@@ -4,8 +4,7 @@
 PYBIND11_MODULE(_core, m) {
   m.doc() = "C++ core of arithtf: data, local contexts, windowed attention on the CPU.";
   bind_data(m);
-  bind_columns(m);
-  bind_worksheet(m);
+  bind_tasks(m);
   bind_contexts(m);
   bind_attention(m);
   bind_search(m);

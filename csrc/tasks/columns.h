@@ -1,15 +1,13 @@
 // Column tasks: the answer is written by passes of finite transducers over the operands' columns. A task is
-// a set of tables, made in arithtf.tasks.column_rule; everything here is common to all of them.
+// a set of tables, made in arithtf.tasks.arithmetic.transducer; everything here is common to all of them.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "coupling.h"
-#include "layout.h"
-#include "tasks/draw.h"
+#include "tasks/program.h"
 
-namespace arithtf::columns {
+namespace arithtf {
 
 inline constexpr std::uint8_t no_token = 255;
 
@@ -28,38 +26,34 @@ struct Pass {
   bool flushes() const;
 };
 
-// Segments in order: bos; operands with separators between them; equals; for every pass its row and, where
-// it is apart, its end. A column's symbol is the digits of the column operands (the base where one has
-// ended), the first one the least significant place in base + 1.
-struct Task {
-  Shape shape;
-  int control = 10;                     // the token after the last digit, PAD
-  bool from_left = false;               // columns are read most significant first
-  bool padded = false;                  // operands are zero-padded to the longest
-  std::int64_t limit = 0;               // > 0: at most so many columns are read
-  std::vector<std::uint8_t> separators; // [arity - 1]
-  std::vector<Pass> passes;
+// Segments after those of the prompt: for every pass its row and, where it is apart, its end. A column's
+// symbol is the digits of the column operands (the base where one has ended), the first one the least
+// significant place in base + 1.
+class ColumnProgram final : public Program {
+ public:
+  // Throws std::invalid_argument for tables that do not fit each other. `from_left`: columns are read most
+  // significant first; `limit` > 0: at most so many are read.
+  ColumnProgram(const Shape& shape, bool padded, bool from_left, std::int64_t limit, std::vector<Pass> passes);
 
-  // Throws std::invalid_argument for tables that do not fit each other.
-  void check() const;
-  std::int64_t symbols() const;
-  std::int64_t segment_count() const;
-  std::int64_t columns_of(std::int64_t longest) const;
-  // Tokens of an answer to operands of at most `longest` digits.
-  std::int64_t room(std::int64_t longest) const;
+  std::int64_t segments() const override;
+  std::int64_t answer_tokens(Lengths lengths) const override;
+  std::int64_t write(Numbers operands, std::uint8_t* out, RunList* runs) const override;
+  void expect(Lengths lengths, std::int64_t room, RunList& runs) const override;
+
+ private:
+  std::int64_t columns_of(Lengths lengths) const;
+  bool is_sum() const;
+  std::int64_t write_sum(Numbers operands, std::uint8_t* out, RunList* runs) const;
+  std::int64_t first_row() const { return 2 * shape_.arity + 1; }
+  void read_symbols(Numbers operands, std::int64_t longest, std::vector<std::int32_t>& symbols) const;
+  static std::int64_t add_row(const Pass& pass, std::int64_t segment, std::int64_t length, RunList& runs);
+
+  Shape shape_;
+  bool padded_, from_left_;
+  std::int64_t limit_;
+  std::int64_t symbol_count_;
+  std::vector<Pass> passes_;
+  bool is_sum_;
 };
 
-Grid grid_for(const Task& task, std::int64_t instances, std::int64_t longest);
-
-void fill_batch(const Task& task, const Coupling& coupling, const Draw& draw, const Grid& grid,
-                std::int64_t threads, Buffers out);
-
-// `solved` false leaves the answer to be decoded: PAD tokens, ids of an answer of full width, no targets.
-void fill_layout(const Task& task, const Coupling& coupling, const Operands& operands, const Grid& grid,
-                 bool solved, std::int64_t threads, Buffers out);
-
-// The tokens of an answer, EOS included; `out` has room for task.room(longest operand).
-std::int64_t write_answer(const Task& task, const Operands& operands, std::int64_t instance,
-                          std::uint8_t* out);
-
-}  // namespace arithtf::columns
+}  // namespace arithtf

@@ -10,10 +10,11 @@ namespace arithtf {
 namespace {
 
 constexpr std::array<const char*, 3> split_names{"train", "test", "all"};
-constexpr std::array<const char*, 11> kind_names{
+constexpr std::array<const char*, 11> distribution_names{
     "uniform", "chain", "complement", "complement_plus", "ripple", "repdigit",
     "kill",    "lopsided", "zeros",    "double",          "alternating"};
 constexpr int redraws = 4096;
+constexpr std::uint64_t pool_step = ~std::uint64_t{0}, pool_channel = 1;
 
 template <typename Names>
 std::size_t position(const Names& names, const std::string& name, const char* what) {
@@ -26,7 +27,7 @@ std::size_t position(const Names& names, const std::string& name, const char* wh
 
 bool is_zero(Number number) { return number.length == 1 && number.digits[0] == 0; }
 
-std::string name_of(Kind kind) { return kind_names[static_cast<std::size_t>(kind)]; }
+std::string name_of(Distribution distribution) { return distribution_names[static_cast<std::size_t>(distribution)]; }
 
 }  // namespace
 
@@ -34,8 +35,8 @@ Split split_named(const std::string& name) {
   return static_cast<Split>(position(split_names, name, "split"));
 }
 
-Kind kind_named(const std::string& name) {
-  return static_cast<Kind>(position(kind_names, name, "kind"));
+Distribution distribution_named(const std::string& name) {
+  return static_cast<Distribution>(position(distribution_names, name, "distribution"));
 }
 
 void check_size(std::int64_t instances) {
@@ -50,34 +51,34 @@ void Draw::check() const {
     throw std::invalid_argument("lengths must be (low, high) with 1 <= low <= high, got (" +
                                 std::to_string(low) + ", " + std::to_string(high) + ")");
   }
-  if (!has_kind(shape, kind)) {
-    throw std::invalid_argument("kind '" + name_of(kind) + "' is for two numbers; this task has " +
+  if (!has_distribution(shape, distribution)) {
+    throw std::invalid_argument("distribution '" + name_of(distribution) + "' is for two numbers; this task has " +
                                 std::to_string(shape.numbers()) + (shape.strings ? " strings" : " numbers"));
   }
-  if (kind != Kind::uniform && split != Split::all) {
-    throw std::invalid_argument("structured kinds are in no split: expected split 'all' for kind '" +
-                                name_of(kind) + "', got '" +
+  if (distribution != Distribution::uniform && split != Split::all) {
+    throw std::invalid_argument("structured distributions are in no split: expected split 'all' for distribution '" +
+                                name_of(distribution) + "', got '" +
                                 split_names[static_cast<std::size_t>(split)] + "'");
   }
-  if (kind != Kind::chain && (chain_length != 0 || chain_place != 0)) {
-    throw std::invalid_argument("chain=(length, place) is for kind 'chain' only; leave it out");
+  if (distribution != Distribution::chain && (chain_length != 0 || chain_place != 0)) {
+    throw std::invalid_argument("chain=(length, place) is for distribution 'chain' only; leave it out");
   }
-  if (kind == Kind::chain && (chain_length < 1 || chain_place < 0 || chain_length > high ||
+  if (distribution == Distribution::chain && (chain_length < 1 || chain_place < 0 || chain_length > high ||
                               chain_place > high - chain_length)) {
     throw std::invalid_argument(
-        "kind 'chain' needs chain=(length, place) with length >= 1, place >= 0 and length + place <= "
+        "distribution 'chain' needs chain=(length, place) with length >= 1, place >= 0 and length + place <= "
         "the longest operand " + std::to_string(high) + ", got (" + std::to_string(chain_length) +
         ", " + std::to_string(chain_place) + ")");
   }
   if (shortest(*this) > high) {
-    throw std::invalid_argument("kind '" + name_of(kind) + "' needs operands of at least " +
+    throw std::invalid_argument("distribution '" + name_of(distribution) + "' needs operands of at least " +
                                 std::to_string(shortest(*this)) +
                                 " digits here, got lengths up to " + std::to_string(high));
   }
 }
 
 std::uint64_t Draw::problem_stream() const {
-  return static_cast<std::uint64_t>(kind) * 16 + static_cast<std::uint64_t>(split);
+  return static_cast<std::uint64_t>(distribution) * 16 + static_cast<std::uint64_t>(split);
 }
 
 IdDraws Draw::id_draws() const {
@@ -91,7 +92,14 @@ Sampler::Sampler(const Draw& draw)
       operands_(static_cast<std::size_t>(draw.shape.arity)) {}
 
 std::span<const Number> Sampler::operator()(std::int64_t sample) {
-  WordStream words(draw_.seed, draw_.problem_stream(), draw_.step, static_cast<std::uint64_t>(sample));
+  std::uint64_t step = draw_.step, number = static_cast<std::uint64_t>(sample);
+  if (draw_.pool > 0) {
+    // Which problem of the pool is drawn afresh; the problems themselves are those of one step.
+    WordStream choice(draw_.seed, draw_.problem_stream(), step, number, pool_channel);
+    number = choice.below(draw_.pool);
+    step = pool_step;
+  }
+  WordStream words(draw_.seed, draw_.problem_stream(), step, number);
   const Shape& shape = draw_.shape;
   const auto draw_digit = [&] {
     if (!shape.last_digit) return;
@@ -99,7 +107,7 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
     out[0] = static_cast<std::uint8_t>(words.below(static_cast<std::uint64_t>(shape.base)));
     operands_.back() = {out.data(), 1};
   };
-  if (draw_.kind != Kind::uniform) {
+  if (draw_.distribution != Distribution::uniform) {
     draw_structured(draw_, words, digits_[0].data(), digits_[1].data(), operands_.data());
     draw_digit();
     if (shape.divisor && is_zero(operands_.back())) {
@@ -127,7 +135,7 @@ std::span<const Number> Sampler::operator()(std::int64_t sample) {
     }
     draw_digit();
     if (shape.related) relate(words);
-    if (shape.skewed) enlarge(words);
+    if (shape.skewed && draw_.split == Split::train) enlarge(words);
     if (shape.divisor && is_zero(operands_.back())) continue;
     if (draw_.split == Split::all ||
         in_test_split(operands_.data(), shape.arity) == (draw_.split == Split::test)) {
@@ -164,32 +172,6 @@ void Sampler::enlarge(WordStream& words) {
       }
     }
   }
-}
-
-void Operands::check(const Shape& shape) const {
-  for (std::int64_t i = 0; i < instances; ++i) {
-    for (std::int64_t k = 0; k < arity; ++k) {
-      const Number number = operand(i, k);
-      check_number(number, shape.base, i, k, shape.strings);
-      if (shape.last_digit && k == arity - 1 && number.length != 1) {
-        throw std::invalid_argument("operand " + std::to_string(k) + " of instance " +
-                                    std::to_string(i) + " must be a single digit, got " +
-                                    std::to_string(number.length) + " digits");
-      }
-      if (shape.divisor && k == arity - 1 && is_zero(number)) {
-        throw std::invalid_argument("instance " + std::to_string(i) +
-                                    " divides by 0; give a divisor of at least 1");
-      }
-    }
-  }
-}
-
-std::int64_t Operands::longest(std::int64_t numbers) const {
-  std::int64_t length = 0;
-  for (std::int64_t i = 0; i < instances; ++i) {
-    for (std::int64_t k = 0; k < numbers; ++k) length = std::max(length, operand(i, k).length);
-  }
-  return length;
 }
 
 std::vector<Ragged> draw_operands(const Draw& draw, std::int64_t size, std::int64_t threads) {

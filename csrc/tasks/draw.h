@@ -1,4 +1,4 @@
-// Problems by address: operands of any number, their splits and kinds. Common to all tasks on operands.
+// Problems by address: operands of any number, their splits and distributions.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 namespace arithtf {
 
 enum class Split { train, test, all };
-enum class Kind {
+enum class Distribution {
   uniform, chain, complement, complement_plus, ripple, repdigit, kill, lopsided, zeros, double_,
   alternating
 };
 
 // Throw std::invalid_argument with the names known.
 Split split_named(const std::string& name);
-Kind kind_named(const std::string& name);
+Distribution distribution_named(const std::string& name);
 
 // The streams of random words below this one are those of problems; ids have theirs above it.
 inline constexpr std::uint64_t id_stream = std::uint64_t{1} << 32;
@@ -32,7 +32,7 @@ struct Shape {
   bool last_digit = false;  // the last operand is a single digit
   bool related = false;     // half of the uniform problems agree in a random number of low digits
   bool divisor = false;     // the last operand is not 0
-  bool skewed = false;      // half of the uniform problems have large digits more often than small ones
+  bool skewed = false;      // in half of the problems drawn for training large digits are more frequent
 
   std::int64_t numbers() const { return arity - (last_digit ? 1 : 0); }
 };
@@ -41,9 +41,10 @@ struct Shape {
 struct Draw {
   std::uint64_t seed = 0, step = 0;
   Split split = Split::train;
-  Kind kind = Kind::uniform;
-  std::int64_t low = 1, high = 1;                // operand lengths; structured kinds: of the longer one
-  std::int64_t chain_length = 0, chain_place = 0;  // kind chain
+  Distribution distribution = Distribution::uniform;
+  std::int64_t low = 1, high = 1;                // operand lengths; structured distributions: of the longer one
+  std::int64_t chain_length = 0, chain_place = 0;  // distribution chain
+  std::uint64_t pool = 0;                        // > 0: one of so many problems, the same at every step
   Shape shape;
 
   // Throws std::invalid_argument where no problem can be drawn.
@@ -67,21 +68,6 @@ class Sampler {
   std::vector<Number> operands_;
 };
 
-// Problems of explicit operands: digits of operand k are [offsets[k], offsets[k + 1]).
-struct Operands {
-  const std::uint8_t* digits;
-  const std::int64_t* offsets;
-  std::int64_t instances, arity;
-
-  Number operand(std::int64_t instance, std::int64_t number) const {
-    const std::int64_t* at = offsets + arity * instance + number;
-    return {digits + at[0], at[1] - at[0]};
-  }
-  void check(const Shape& shape) const;
-  // Of the operands whose number is below `numbers`.
-  std::int64_t longest(std::int64_t numbers) const;
-};
-
 // Ragged digits: one operand after the other.
 struct Ragged {
   std::vector<std::uint8_t> digits;
@@ -91,25 +77,18 @@ struct Ragged {
 // The operands of a batch, in parts that follow each other.
 std::vector<Ragged> draw_operands(const Draw& draw, std::int64_t size, std::int64_t threads);
 
-struct Buffers {
-  std::uint8_t* tokens;
-  std::int32_t* query;
-  std::int32_t* key;
-  std::uint8_t* targets;
-};
-
 // Throws std::invalid_argument for a batch of nothing.
 void check_size(std::int64_t instances);
 
-// Draws a structured problem (every kind but uniform) of two operands, or of one, into digits that have
+// Draws a structured problem (every distribution but uniform) of two operands, or of one, into digits that have
 // room for `high`; the operands are written to `out`.
 void draw_structured(const Draw& draw, WordStream& words, std::uint8_t* a, std::uint8_t* b,
                      Number* out);
 
-// Whether a kind exists for operands of this shape.
-bool has_kind(const Shape& shape, Kind kind);
+// Whether a distribution exists for operands of this shape.
+bool has_distribution(const Shape& shape, Distribution distribution);
 
-// The shortest longer operand a kind can have.
+// The shortest longer operand a distribution can have.
 std::int64_t shortest(const Draw& draw);
 
 }  // namespace arithtf

@@ -24,29 +24,25 @@ class Product final : public Sheet {
   };
 
   std::int64_t segments() const override { return segment_count; }
-  std::int64_t pitch(Lengths lengths) const override { return lengths[0] + 3; }
-  std::int64_t answer_length(Lengths lengths) const override {
+  std::int64_t row_stride(Lengths lengths) const override { return lengths[0] + 3; }
+  std::int64_t work_tokens(Lengths lengths) const override {
     return lengths[1] * row_length(lengths[0]) + 1 + lengths[0] + lengths[1];
   }
 
-  std::vector<Run> runs(Lengths lengths) const override {
+  void runs(Lengths lengths, std::int64_t token, RunList& runs) const override {
     const std::int64_t n = lengths[0], m = lengths[1];
-    std::vector<Run> runs{{bos, 0, 1}, {first, 0, n}, {times, 0, 1}, {second, 0, m}, {equals, 0, 1}};
-    runs.reserve(size(7 + 7 * m));
-    std::int64_t token = prompt_length(lengths);
     for (std::int64_t j = 0; j < m; ++j, token += row_length(n)) {
       const Segment rest = j == m - 1 ? fixed : sum;
-      runs.push_back({row, j, 1, 0, 1, token});
-      runs.push_back({high, j, n, 0, 4, token + 1});
-      runs.push_back({low, j, n, 0, 4, token + 2});
-      runs.push_back({fixed, j, 1, 0, 1, token + 3});
-      if (n > 1) runs.push_back({rest, j, n - 1, 1, 4, token + 7});
-      runs.push_back({carry, j, n, 0, 4, token + 4});
-      runs.push_back({rest, j, 1, n, 1, token + 4 * n + 1});
+      runs.add(row, j, 1, 0, 1, token);
+      runs.add(high, j, n, 0, 4, token + 1);
+      runs.add(low, j, n, 0, 4, token + 2);
+      runs.add(fixed, j, 1, 0, 1, token + 3);
+      if (n > 1) runs.add(rest, j, n - 1, 1, 4, token + 7);
+      runs.add(carry, j, n, 0, 4, token + 4);
+      runs.add(rest, j, 1, n, 1, token + 4 * n + 1);
     }
-    runs.push_back({end, 0, 1, 0, 1, token});
-    runs.push_back({answer, 0, n + m + 1, 0, 1, token + 1});
-    return runs;
+    runs.add(end, 0, 1, 0, 1, token);
+    runs.add(answer, 0, n + m + 1, 0, 1, token + 1);
   }
 
   void write_answer(Numbers operands, std::uint8_t* out) const override {
@@ -89,28 +85,19 @@ class Sum final : public Sheet {
   enum Segment : std::int64_t { bos, first, plus, term, equals, row, sum, carry, segment_count };
 
   std::int64_t segments() const override { return segment_count; }
-  std::int64_t pitch(Lengths lengths) const override { return columns(lengths) + 2; }
-  std::int64_t answer_length(Lengths lengths) const override {
+  std::int64_t row_stride(Lengths lengths) const override { return columns(lengths) + 2; }
+  std::int64_t work_tokens(Lengths lengths) const override {
     return (terms(lengths) - 1) * 2 * columns(lengths);
   }
 
-  std::vector<Run> runs(Lengths lengths) const override {
+  void runs(Lengths lengths, std::int64_t token, RunList& runs) const override {
     const std::int64_t w = columns(lengths), k = terms(lengths);
-    std::vector<Run> runs{{bos, 0, 1}, {first, 0, lengths[0]}};
-    runs.reserve(size(4 + 6 * k));
-    for (std::int64_t r = 1; r < k; ++r) {
-      runs.push_back({plus, r, 1});
-      runs.push_back({term, r, lengths[size(r)]});
-    }
-    runs.push_back({equals, 0, 1});
-    std::int64_t token = prompt_length(lengths);
     for (std::int64_t r = 1; r < k; ++r, token += 2 * w) {
-      runs.push_back({row, r, 1, 0, 1, token});
-      runs.push_back({sum, r, w, 0, 2, token + 1});
-      runs.push_back({carry, r, w - 1, 0, 2, token + 2});
+      runs.add(row, r, 1, 0, 1, token);
+      runs.add(sum, r, w, 0, 2, token + 1);
+      runs.add(carry, r, w - 1, 0, 2, token + 2);
     }
-    runs.push_back({row, k, 1, 0, 1, token});  // EOS stands where another row would begin
-    return runs;
+    runs.add(row, k, 1, 0, 1, token);  // EOS stands where another row would begin
   }
 
   void write_answer(Numbers operands, std::uint8_t* out) const override {
@@ -157,34 +144,30 @@ class Quotient final : public Sheet {
 
   std::int64_t segments() const override { return segment_count; }
   bool divides() const override { return true; }
-  std::int64_t pitch(Lengths lengths) const override { return columns(lengths) + 2; }
-  std::int64_t answer_length(Lengths lengths) const override {
+  std::int64_t row_stride(Lengths lengths) const override { return columns(lengths) + 2; }
+  std::int64_t work_tokens(Lengths lengths) const override {
     return rows(lengths) * row_length(columns(lengths)) + 1 + lengths[0] + 1 + lengths[1];
   }
 
-  std::vector<Run> runs(Lengths lengths) const override {
+  void runs(Lengths lengths, std::int64_t token, RunList& runs) const override {
     const std::int64_t n = lengths[0], m = lengths[1], w = columns(lengths), all = rows(lengths);
-    std::vector<Run> runs{{bos, 0, 1}, {first, 0, n}, {over, 0, 1}, {second, 0, m}, {equals, 0, 1}};
-    runs.reserve(size(8 + 9 * all));
-    std::int64_t token = prompt_length(lengths);
     for (std::int64_t rho = 0; rho < all; ++rho, token += row_length(w)) {
       const bool begins = rho % (base_ - 1) == 0, ends = rho % (base_ - 1) == base_ - 2;
       const Segment kept = rho == all - 1 ? rest : ends ? left : trial;
-      runs.push_back({begins ? first_row : row, rho, 1, 0, 1, token});
-      runs.push_back({begins ? first_borrow : borrow, rho, 1, 0, 1, token + 1});
-      if (w > 2) runs.push_back({borrow, rho, w - 2, 1, 1, token + 2});
-      runs.push_back({flag, rho, 1, w - 1, 1, token + w});
-      runs.push_back({begins ? first_digit : kept, rho, 1, 0, 1, token + w + 1});
-      if (w > 2) runs.push_back({kept, rho, w - 2, 1, 2, token + w + 3});
-      runs.push_back({ends ? top : kept, rho, 1, w - 1, 1, token + 3 * w - 1});
-      runs.push_back({begins ? first_taken : taken, rho, 1, 0, 1, token + w + 2});
-      if (w > 2) runs.push_back({taken, rho, w - 2, 1, 2, token + w + 4});
-      runs.push_back({ends ? digit_found : count, rho, 1, 0, 1, token + 3 * w});
+      runs.add(begins ? first_row : row, rho, 1, 0, 1, token);
+      runs.add(begins ? first_borrow : borrow, rho, 1, 0, 1, token + 1);
+      if (w > 2) runs.add(borrow, rho, w - 2, 1, 1, token + 2);
+      runs.add(flag, rho, 1, w - 1, 1, token + w);
+      runs.add(begins ? first_digit : kept, rho, 1, 0, 1, token + w + 1);
+      if (w > 2) runs.add(kept, rho, w - 2, 1, 2, token + w + 3);
+      runs.add(ends ? top : kept, rho, 1, w - 1, 1, token + 3 * w - 1);
+      runs.add(begins ? first_taken : taken, rho, 1, 0, 1, token + w + 2);
+      if (w > 2) runs.add(taken, rho, w - 2, 1, 2, token + w + 4);
+      runs.add(ends ? digit_found : count, rho, 1, 0, 1, token + 3 * w);
     }
-    runs.push_back({end, all, 1, 0, 1, token});  // stands where another row would begin
-    runs.push_back({answer, all - 1, n + 1, 0, 1, token + 1});  // the quotient and the mark after it
-    runs.push_back({remainder, 0, m + 1, 0, 1, token + n + 2});
-    return runs;
+    runs.add(end, all, 1, 0, 1, token);  // stands where another row would begin
+    runs.add(answer, all - 1, n + 1, 0, 1, token + 1);  // the quotient and the mark after it
+    runs.add(remainder, 0, m + 1, 0, 1, token + n + 2);
   }
 
   void write_answer(Numbers operands, std::uint8_t* out) const override {

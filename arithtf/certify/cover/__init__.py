@@ -1,0 +1,109 @@
+"""Covering sets: problems that together show every local context of any problem of any length.
+
+`covering_set` finds them by the kind of task: column tasks by their transducer (`transducers`),
+scratchpads by the rows that can occur (`scratchpads`, `products`), joint tasks part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from arithtf.certify.cover.columns import Window, WindowLike, column_reach, finite_windows
+from arithtf.certify.cover.products import product_covering_set, seen_cells
+from arithtf.certify.cover.scratchpads import (
+    check_shown,
+    quotient_covering_set,
+    sum_covering_set,
+)
+from arithtf.certify.cover.transducers import column_covering_set
+from arithtf.tasks import (
+    Calculator,
+    ColumnTask,
+    Coupling,
+    Division,
+    Multiplication,
+    Operands,
+    ResidueAddition,
+    RunningSum,
+    Task,
+    View,
+)
+from arithtf.tasks.coupling import check_coupling
+from arithtf.tasks.lookups import lookups
+
+__all__ = ["Window", "WindowLike", "check_enumerable", "covering_set", "finite_windows"]
+
+
+def covering_set(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+    """Problems that contain every local context of any problem of any length.
+
+    Args:
+        task: a task whose contexts can be enumerated.
+        coupling: where its ids come from.
+        windows: one finite window per level, (back, ahead) or an int w for (w, w).
+
+    Returns:
+        The problems, short ones first.
+
+    Raises:
+        ValueError: the contexts of this task, coupling and windows cannot be enumerated; says why.
+    """
+    check_coupling(coupling, task.segments)
+    if isinstance(task, ColumnTask):
+        return column_covering_set(task, coupling, windows)
+    if isinstance(task, Multiplication):
+        return product_covering_set(task.base, seen_cells(coupling, windows))
+    if isinstance(task, View) and isinstance(task.of, ResidueAddition):
+        return _clashing(task, coupling, windows)
+    check_enumerable(task, coupling, windows)
+    if isinstance(task, RunningSum):
+        return sum_covering_set(task.base)
+    if isinstance(task, Division):
+        return quotient_covering_set(task.base)
+    assert isinstance(task, Calculator)
+    return _joint_covering_set(task.base)
+
+
+def check_enumerable(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> None:
+    """Check that `covering_set` takes a coupling, in less time where that is possible.
+
+    Raises:
+        ValueError: see `covering_set`.
+    """
+    check_coupling(coupling, task.segments)
+    if isinstance(task, Multiplication):
+        seen_cells(coupling, windows)
+    elif isinstance(task, RunningSum | Division | Calculator):
+        check_shown(task.name, lookups(task), coupling, windows)
+    elif isinstance(task, ColumnTask | View):
+        covering_set(task, coupling, windows)
+    else:
+        raise ValueError(f"local contexts of the task {task.name!r} cannot be enumerated")
+
+
+def _clashing(task: View, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
+    """Problems that clash: no window is wide enough, so no complete enumeration is of use.
+
+    They are 10..0d + 0 with d beyond what the query sees, one problem for every d.
+    """
+    if task.scratchpad != "absent":
+        raise ValueError("local contexts of a blank scratchpad cannot be enumerated")
+    seen = column_reach(coupling, windows, dict.fromkeys(("a", "b"), "left")).future + 1
+    numbers = ([1, *[0] * (seen - 1), digit] for digit in range(task.base))
+    return Operands.from_digits(((number, [0]) for number in numbers), arity=task.arity)
+
+
+@lru_cache(maxsize=16)
+def _joint_covering_set(base: int) -> Operands:
+    """Those of the four tasks. Each query sees its sign, so that no two tasks share a context."""
+    problems: list[tuple[np.ndarray, ...]] = []
+    for number, task in enumerate(Calculator(base).parts.values()):
+        coupling = lookups(task)
+        found = covering_set(task, coupling, [(0, 0)] * len(coupling.levels))
+        # A sum of two has one row, whose contexts the first two operands of the sums of three show.
+        problems += [(np.array([number], np.uint8), *problem[:2]) for problem in found]
+    problems.sort(key=lambda problem: sum(map(len, problem)))
+    return Operands.from_digits(problems, arity=3)

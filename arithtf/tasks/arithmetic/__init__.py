@@ -1,0 +1,1 @@
+"""Tasks on operands: sums, products, residues, strings of digits, with their scratchpads."""

@@ -1,0 +1,118 @@
+"""Long division with remainder, by rows of trial subtractions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf.tasks.arithmetic.operands import Bytes
+from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
+
+
+@dataclass(frozen=True)
+class Division(ScratchpadTask):
+    """Quotient and remainder of a / b, n and m digits, with all the work.
+
+    The schoolbook's way: for each digit of a, most significant first, the remainder so far is
+    shifted by one, gets this digit, and b is subtracted as often as it goes. Here every digit gets
+    base - 1 rows, one trial each, so that the length of the work depends on n and m alone.
+
+    An instance is BOS, a, "/", b, "=", the rows, "=", the quotient (n digits, least significant
+    first, zeros in front included), "#", the remainder (m digits likewise), EOS. A row is its mark
+    "#"; the m + 1 borrows of (remainder so far) - b, least significant first; the m + 1 digits of
+    the remainder after the trial (that difference if the last borrow is 0, what it was if it is 1),
+    each but the last followed by its borrow, which is 0 where nothing is subtracted; and the number
+    of trials of this digit that have gone well.
+
+    Problems drawn "uniform" have a divisor of at most as many digits as the dividend.
+
+    Args:
+        base: number base, 3..128.
+
+    Raises:
+        ValueError: a base that does not exist.
+    """
+
+    base: int = 10
+
+    name = "division"
+    sheet = "quotient"
+    sign = "/"
+    example = "100/7"
+    names = (
+        *("first mark", "mark", "first borrow", "borrow", "flag", "first digit", "trial", "left"),
+        *("rest", "top", "first taken", "taken", "count", "digit", "end", "answer", "remainder"),
+    )
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Without "ripple", whose problems are 99..9 / 1 and 1 / 99..9."""
+        return ("uniform", "repdigit", "lopsided", "zeros", "double")
+
+    def truth(self, *operands: int) -> str:
+        """Quotient and remainder."""
+        quotient, remainder = divmod(operands[0], operands[1])
+        return f"{self.text(quotient)} r {self.text(remainder)}"
+
+    def is_valid(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands are a problem: two, the second of which is not 0."""
+        return len(problem) == self.arity and bool(np.asarray(problem[-1]).any())
+
+    def stress_lengths(self, length: int) -> list[tuple[int, ...]]:
+        """Operand lengths worth a test: even, lopsided, and a divisor half as long."""
+        half = [(length, length // 2)] if length > 3 else []
+        return [*super().stress_lengths(length), *half]
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A division like "100/7" -> operands' digits, most significant first.
+
+        Raises:
+            ValueError: a divisor that is 0, or what is wrong with the line.
+        """
+        operands = super().parse(line)
+        if not self.is_valid(operands):
+            raise ValueError("expected a divisor of at least 1, got 0")
+        return operands
+
+    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens lead to the quotient."""
+        return int(np.flatnonzero(answer_tokens == self.vocabulary.equals)[-1]) + 1
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A trial's remainder with what came of it, or the quotient or the remainder.
+
+        Of a trial also the digit of the quotient that it is for, as far as it is counted.
+        """
+        if row[0] == self.vocabulary.equals:
+            return "quotient", self.padded_number(row[1:])
+        if ended:
+            return "remainder", self.padded_number(row[1:])
+        width, rest = divmod(len(row) - 1, 3)
+        if rest:
+            raise ValueError("a trial has three tokens for each column and one more")
+        goes = "goes" if row[width] == 0 else "does not go"
+        digit = 1 + (number - 1) // (self.base - 1)
+        shown = self.padded_number(row[1 + width : -1 : 2])
+        return f"digit {digit} is {row[-1]}: {goes}", shown
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> quotient and remainder, like "14 r 2".
+
+        Args:
+            answer_tokens: [n], the work, "=", the quotient, "#", the remainder; ignored from the
+                first EOS on.
+
+        Raises:
+            ValueError: a part that is missing, or a token that is not a digit.
+        """
+        rows = self.rows(answer_tokens)
+        vocabulary = self.vocabulary
+        if len(rows) < 2 or [row[:1].tolist() for row in rows[-2:]] != [
+            [vocabulary.equals],
+            [vocabulary.id(ROW)],
+        ]:
+            raise ValueError("the work does not end with '=', a quotient, '#' and a remainder")
+        return f"{self.number(rows[-2][1:])} r {self.number(rows[-1][1:])}"

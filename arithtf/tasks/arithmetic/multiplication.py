@@ -1,0 +1,66 @@
+"""Multiplication with its work written out: rows of the running sum, then the product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf.tasks.arithmetic.scratchpad_task import ScratchpadTask
+
+
+@dataclass(frozen=True)
+class Multiplication(ScratchpadTask):
+    """Products a * b of n and m digits, with all the work.
+
+    An instance is BOS, a, "*", b, "=", m rows, "=", the product (n + m digits, least significant
+    first, zeros in front included), EOS. Row j multiplies a by digit j of b and adds what the rows
+    before have left. After its mark "#" it holds for each digit of a, least significant first, four
+    tokens: the two digits of a_i * b_j, high and low; the sum of low, the high before, the running
+    sum's digit and the carry; the new carry. One more sum, of the last high and carry, ends it. The
+    first sum of a row is final; the others are the running sum of the next row, shifted by one.
+
+    12*34 is written ^12*34=#088004400#060103400=8040$: row 0 begins with 2*4 = 08, the sum 8 and no
+    carry, and ends with the last sum 0.
+
+    Args:
+        base: number base, 2..128.
+
+    Raises:
+        ValueError: a base that does not exist.
+    """
+
+    base: int = 10
+
+    name = "multiplication"
+    sheet = "product"
+    sign = "*"
+    example = "12*34"
+    names = ("row", "high", "low", "sum", "final", "carry", "end", "answer")
+
+    def truth(self, *operands: int) -> int:
+        """The product."""
+        return operands[0] * operands[1]
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row's running sum, shifted to its place, or the product."""
+        if row[0] == self.vocabulary.equals:
+            return "product", self.padded_number(row[1:])
+        return f"row {number}", self.padded_number(np.append(row[3:-1:4], row[-1])) + " " * (
+            number - 1
+        )
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> the product as a person writes it.
+
+        Args:
+            answer_tokens: [n], the work, "=", the product; ignored from the first EOS on.
+
+        Raises:
+            ValueError: no "=" after the work, no digits, or a token that is not a digit.
+        """
+        last = self.rows(answer_tokens)[-1]
+        if not last.size or last[0] != self.vocabulary.equals:
+            raise ValueError("the work does not come to an end: there is no '=' before a product")
+        return self.number(last[1:])

@@ -1,0 +1,117 @@
+"""Sums of many operands with the running sum written out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf.tasks.arithmetic.operands import Bytes, text_digits
+from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
+
+
+@dataclass(frozen=True)
+class RunningSum(ScratchpadTask):
+    """Sums a + b + c + ... of any number of operands, with the running sum after each.
+
+    An instance is BOS, the operands with "+" between them, "=", a row for every operand from the
+    second on, EOS. A row is its mark "#", then the running sum with this operand added, least
+    significant digit first, each digit followed by its carry but the last. All rows of k operands
+    of at most L digits have L + 1 digits and as many as k - 1 has, zeros in front included: so no
+    sum is too long, and every row ends with a 0. The last row is the answer.
+
+    7+8+9 is written ^7+8+9=#51100#41200$: 15 as the digit 5, its carry 1, the digit 1, its carry 0,
+    the digit 0; then 24.
+
+    Args:
+        base: number base, 2..128.
+        terms: operands of the problems that are drawn. Given problems can have any number from 2.
+
+    Raises:
+        ValueError: a base that does not exist, or less than two terms.
+    """
+
+    base: int = 10
+    terms: int = 3
+
+    name = "running-sum"
+    sheet = "sum"
+    sign = "+"
+    example = "1+2+3"
+    names = ("row", "sum", "carry")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.terms < 2:
+            raise ValueError(f"expected terms >= 2, got {self.terms}")
+
+    @property
+    def arity(self) -> int:
+        """Operands of the problems that are drawn."""
+        return self.terms
+
+    @property
+    def prompt(self) -> tuple[str, ...]:
+        """Operands from the second on, and the signs before them, have row numbers."""
+        return ("bos", "a", "+", "term", "=")
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Uniform digits only."""
+        return ("uniform",)
+
+    def truth(self, *operands: int) -> int:
+        """The sum."""
+        return sum(operands)
+
+    def describe_lengths(self, lengths: tuple[int, int]) -> str:
+        """How many operands are drawn, of how many digits: "3 operands of 1 to 4 digits"."""
+        return f"{self.terms} operands of {super().describe_lengths(lengths)}"
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A sum as a person writes it -> operands' digits, most significant first.
+
+        Args:
+            line: like "1+2+3"; spaces around operands are allowed, leading zeros are dropped.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        parts = line.split(self.sign)
+        if len(parts) < 2:
+            raise ValueError("expected at least one '+' between operands, like 1+2+3; got none")
+        return tuple(
+            text_digits(p, self.base, name=f"operand {i + 1}") for i, p in enumerate(parts)
+        )
+
+    def is_valid(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands are a problem: two or more."""
+        return len(problem) >= 2
+
+    def stress_lengths(self, length: int) -> list[tuple[int, ...]]:
+        """As many operands as are drawn, and 2, 10, 100, 1000 of them, of `length` digits each."""
+        return [(length,) * terms for terms in dict.fromkeys((self.terms, 2, 10, 100, 1000))]
+
+    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens lead to the last row."""
+        return int(np.flatnonzero(answer_tokens == self.vocabulary.id(ROW))[-1]) + 1
+
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row's running sum."""
+        return f"with operand {number + 1}", self.padded_number(row[1::2])
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> the last running sum as a person writes it.
+
+        Args:
+            answer_tokens: [n], the rows; ignored from the first EOS on.
+
+        Raises:
+            ValueError: no row, no digits, or a token that is not a digit.
+        """
+        last = self.rows(answer_tokens)[-1]
+        if not last.size or last[0] != self.vocabulary.id(ROW):
+            raise ValueError("the work has no row; expected '#' before the first")
+        return self.number(last[1::2])

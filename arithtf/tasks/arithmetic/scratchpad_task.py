@@ -1,0 +1,112 @@
+"""Tasks with a scratchpad: rows of work, each row from the one before, then the answer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import lru_cache
+from itertools import groupby
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+from arithtf.tasks.arithmetic.task import ArithmeticTask
+from arithtf.tasks.instances import Segments
+
+ROW = "#"
+"""The mark that begins a row."""
+
+
+class ScratchpadTask(ArithmeticTask):
+    """A task solved by rows of work. How long each part is depends on operand lengths alone.
+
+    Problems drawn for training are not uniform: in half of them each digit is the largest of three,
+    in all operands, so that what many large digits need is not rare in training. Problems of the
+    splits "test" and "all" are uniform.
+    """
+
+    sheet: ClassVar[str]
+    symbols = (ROW,)
+    names: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        self.core  # noqa: B018  refuses bases that do not exist
+
+    @property
+    def core(self) -> _core.Task:
+        """The program, made once."""
+        return _core_sheet(self.sheet, self.base)
+
+    @property
+    def segments(self) -> Segments:
+        """The prompt's, then those of the work and the answer."""
+        return Segments((*self.prompt, *self.names), self.prompt)
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """How problems can be drawn."""
+        return ("uniform", "ripple", "repdigit", "lopsided", "zeros", "double")
+
+    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens are work that leads to the answer proper."""
+        ends = np.flatnonzero(answer_tokens == self.vocabulary.equals)
+        return int(ends[-1]) + 1 if ends.size else 0
+
+    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
+        """The rows as people would write them, most significant digit first, aligned.
+
+        Rows that say the same one after the other are one line with their number.
+
+        Args:
+            answer_tokens: [n], the work and the answer; ignored from the first EOS on. A row that
+                is none is shown as it stands.
+        """
+        shown, ended = [], False
+        for number, row in enumerate(self.rows(answer_tokens)[1:], start=1):
+            try:
+                label, text = self.shown_row(row, number, ended)
+            except ValueError:
+                label, text = "?", self.vocabulary.text(row)
+            shown.append((label, text))
+            ended |= bool(row[0] == self.vocabulary.equals)
+        shown = [_counted(*row, len([*alike])) for row, alike in groupby(shown)]
+        left = max((len(label) for label, _ in shown), default=0)
+        right = max((len(text) for _, text in shown), default=0)
+        return [f"{label:<{left}}  {text:>{right}}" for label, text in shown]
+
+    @abstractmethod
+    def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
+        """A row as a label and a text.
+
+        Args:
+            row: tokens, the mark first.
+            number: 1 for the first row.
+            ended: the work is over, "=" came before.
+
+        Raises:
+            ValueError: it is no row of this task.
+        """
+
+    def padded_number(self, digits: npt.NDArray[np.int64]) -> str:
+        """Digits, least significant first, as text with the zeros in front.
+
+        Raises:
+            ValueError: see `number`.
+        """
+        return self.number(digits).rjust(len(digits), "0")
+
+    def rows(self, answer_tokens: npt.ArrayLike) -> list[npt.NDArray[np.int64]]:
+        """Tokens as generated, up to EOS, cut at the marks of rows and at "="."""
+        tokens = self.before_end(answer_tokens)
+        marks = (tokens == self.vocabulary.equals) | (tokens == self.vocabulary.id(ROW))
+        return np.split(tokens, np.flatnonzero(marks))
+
+
+def _counted(label: str, text: str, times: int) -> tuple[str, str]:
+    return f"{label}, {times} times" if times > 1 else label, text
+
+
+@lru_cache(maxsize=64)
+def _core_sheet(sheet: str, base: int) -> _core.Task:
+    return _core.worksheet_task(sheet, base)

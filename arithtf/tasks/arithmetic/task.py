@@ -1,0 +1,398 @@
+"""Tasks on operands: numbers or strings of digits, drawn and written by the C++ core."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+from arithtf.tasks.arithmetic.operands import (
+    Bytes,
+    Operands,
+    digits_text,
+    int_digits,
+    strip_zeros,
+    text_digits,
+)
+from arithtf.tasks.arithmetic.transducer import Rule, core_task
+from arithtf.tasks.base import Address, Draw, Task
+from arithtf.tasks.instances import IdDraws, Instances, Segments
+from arithtf.tasks.vocabulary import DIGITS, DigitVocabulary, digit_vocabulary
+
+Longs = npt.NDArray[np.int64]
+
+ALONE = ("uniform", "ripple", "repdigit", "zeros", "alternating")
+"""Distributions of one number. "ripple" has the largest digits, "repdigit" equal ones, "zeros" has
+zeros inside or is a power of the base, "alternating" has two digits in turn."""
+
+PAIRS = (
+    "uniform",
+    "chain",
+    "complement",
+    "complement_plus",
+    "ripple",
+    "repdigit",
+    "kill",
+    "lopsided",
+    "zeros",
+    "double",
+    "alternating",
+)
+"""Distributions of two numbers; all but "uniform" have a carry structure, in split "all"."""
+
+
+class ArithmeticTask(Task):
+    """A task on operands, written by a program of the C++ core.
+
+    A subclass is a frozen dataclass with a field `base`. It says how answers are written, what the
+    true answer is, and where its lines differ from "operands with a sign between them".
+
+    `sign` stands between the operands, `symbols` are further tokens, `values` says up to which
+    number tokens are numbers. Operands of `strings` may begin with zeros.
+    """
+
+    base: int
+    sign: ClassVar[str] = ""
+    symbols: ClassVar[tuple[str, ...]] = ()
+    strings: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self.vocabulary  # noqa: B018  refuses a base that does not exist
+
+    @property
+    @abstractmethod
+    def core(self) -> _core.Task:
+        """The task as tables of the C++ core."""
+
+    @abstractmethod
+    def truth(self, *operands: int) -> int | str:
+        """The answer by Python's own integers, as a number or as a person writes it.
+
+        Args:
+            operands: integers; of a task on strings, texts.
+        """
+
+    @property
+    def values(self) -> int:
+        """Numbers that are tokens, if more than the base's digits."""
+        return 0
+
+    @property
+    def vocabulary(self) -> DigitVocabulary:
+        """Digits, larger numbers if there are any, PAD, BOS, EOS, "=", the sign, the symbols."""
+        return digit_vocabulary(self.base, (*self.sign, *self.symbols), self.values)
+
+    @property
+    def example(self) -> str:
+        """A problem as a person writes it."""
+        return ""
+
+    @property
+    def arity(self) -> int:
+        """Number of operands; of tasks with any number of them, of those that are drawn."""
+        return 2 if self.sign else 1
+
+    @property
+    def prompt(self) -> tuple[str, ...]:
+        """Segments of the prompt."""
+        return ("bos", "a", self.sign, "b", "=") if self.sign else ("bos", "a", "=")
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """How problems can be drawn."""
+        return PAIRS
+
+    def sample(self, address: Address, draw: Draw, *, threads: int = 0) -> Instances:
+        """See `Task.sample`; the columns are made for operands of `draw.lengths[1]` digits."""
+        address.check()
+        tokens, targets, runs, start = self.core.sample(
+            self._where(address, draw), size=draw.size, threads=threads
+        )
+        number = PAIRS.index(draw.distribution) * 16 + ("train", "test", "all").index(address.split)
+        train = address.split == "train"
+        draws = IdDraws(address.seed, _core.ID_STREAM + number, address.step, train)
+        return Instances(tokens, targets, runs, self.segments, start, draws=draws)
+
+    def operands(self, address: Address, draw: Draw, *, threads: int = 0) -> Operands:
+        """The problems of the sample at the same address, without writing them.
+
+        Raises:
+            ValueError: see `sample`.
+        """
+        address.check()
+        drawn = self.core.operands(self._where(address, draw), size=draw.size, threads=threads)
+        return Operands(*drawn, self.arity)
+
+    def _where(self, address: Address, draw: Draw) -> _core.Where:
+        if draw.distribution not in self.distributions:
+            raise ValueError(
+                f"distribution must be one of {', '.join(self.distributions)}, got "
+                f"{draw.distribution!r}"
+            )
+        return _core.Where(
+            arity=self.arity,
+            seed=address.seed,
+            split=address.split,
+            step=address.step,
+            lengths=draw.lengths,
+            distribution=draw.distribution,
+            chain=draw.chain,
+            pool=draw.pool,
+        )
+
+    def instances(
+        self,
+        problems: Operands,
+        *,
+        solved: bool = True,
+        max_length: int | None = None,
+        threads: int = 0,
+    ) -> Instances:
+        """Given problems. Levels of ids start at their lowest start, and what is random in ids
+        follows from the problem alone.
+
+        Args:
+            problems: the operands.
+            solved: False leaves the answer to a decoder: PAD tokens, segments of an answer that
+                fills its columns, no targets.
+            max_length: digits of the longest operand that there are columns for; default: no more
+                columns than the problems need.
+            threads: 0 chooses by size.
+
+        Raises:
+            ValueError: operands with leading zeros, digits not below the base, longer than
+                max_length, or answers with more tokens than ids can number.
+        """
+        if max_length is not None and max_length < 1:
+            raise ValueError(f"expected max_length >= 1, got {max_length}")
+        tokens, targets, runs, start = self.core.instances(
+            *self._given(problems), max_length=max_length, solved=solved, threads=threads
+        )
+        return Instances(tokens, targets, runs, self.segments, start)
+
+    def answer(self, operands: Operands) -> list[Bytes]:
+        """The answers as written, work included and without EOS.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        return self.core.answers(*self._given(operands))
+
+    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
+        """Which problems belong to the test split, bool [B]; the order of operands is irrelevant.
+
+        Raises:
+            ValueError: operands with leading zeros or digits not below the base.
+        """
+        return self.core.test_split(*self._given(operands))
+
+    def _given(self, operands: Operands) -> tuple[int, Bytes, Longs]:
+        if len(operands) == 0:
+            raise ValueError("expected at least one problem, got none")
+        return operands.arity, operands.digits, operands.offsets
+
+    def max_answer_tokens(self, lengths: npt.ArrayLike) -> Longs:
+        """The most tokens, EOS included, of answers to operands of lengths [B, arity], [B]."""
+        return self.core.sizes(_lengths(lengths))[1]
+
+    def sequence_length(self, lengths: npt.ArrayLike) -> Longs:
+        """Columns that problems of operand lengths [B, arity] need in a batch of their own, [B]."""
+        prompt, answer = self.core.sizes(_lengths(lengths))
+        return prompt + answer
+
+    def is_valid(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands without leading zeros are a problem of this task."""
+        return len(problem) == self.arity
+
+    def stress_lengths(self, length: int) -> list[tuple[int, ...]]:
+        """Operand lengths worth a test, the longest of `length` digits: even ones, lopsided ones.
+
+        Args:
+            length: digits of the longest operand.
+        """
+        if self.arity == 1 or length == 1:
+            return [(length,) * self.arity]
+        lopsided = [
+            tuple(length if j == i else 1 for j in range(self.arity)) for i in range(self.arity)
+        ]
+        return [(length,) * self.arity, *lopsided]
+
+    def describe_lengths(self, lengths: tuple[int, int]) -> str:
+        """What problems drawn at these lengths have, for people: "1 to 10 digits"."""
+        low, high = lengths
+        return f"{low} to {high} digits" if low < high else f"{low} digit{'s' if low > 1 else ''}"
+
+    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+        """How many of the answer's tokens are work that leads to the answer proper; 0: none are.
+
+        Args:
+            answer_tokens: [n], a true answer without EOS.
+        """
+        return 0
+
+    def parse(self, line: str) -> tuple[Bytes, ...]:
+        """A problem as a person writes it -> its operands' digits, most significant first.
+
+        Args:
+            line: operands with the sign between them, like `example`; spaces around operands are
+                allowed, leading zeros of numbers are dropped.
+
+        Raises:
+            ValueError: what is wrong with the line.
+        """
+        if not self.sign:
+            name = "the string" if self.strings else "operand"
+            return (text_digits(line, self.base, name=name, strip=not self.strings),)
+        parts = line.split(self.sign)
+        if len(parts) != 2:
+            raise ValueError(
+                f"expected one {self.sign!r} between two operands, like {self.example}; got "
+                f"{len(parts) - 1 or 'none'}"
+            )
+        names = ("the first operand", "the second operand")
+        return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> an ordinary number, most significant digit first.
+
+        Args:
+            answer_tokens: [n], least significant digit first; ignored from the first EOS on.
+
+        Raises:
+            ValueError: no digits, or a token that is not a digit.
+        """
+        return self.number(self.written(answer_tokens))
+
+    def question(self, operands: Sequence[str]) -> str:
+        """Operands as a person writes the problem."""
+        return self.sign.join(operands)
+
+    def problem_text(self, operands: Operands, i: int) -> str:
+        """Problem i with its true answer, like "7-12=-5".
+
+        Raises:
+            ValueError: a base above 36.
+        """
+        one = Operands.from_digits([operands.problem(i)], arity=operands.arity)
+        question = self.question([digits_text(digits) for digits in operands.problem(i)])
+        return f"{question}={self.render(self.answer(one)[0])}"
+
+    def text(self, value: int) -> str:
+        """An integer as text in the task's base."""
+        return "-" * (value < 0) + digits_text(int_digits(abs(value), self.base))
+
+    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
+        """All that a model wrote, as aligned rows for people; by default one row, as written.
+
+        Args:
+            answer_tokens: [n], the work and the answer; ignored from the first EOS on.
+        """
+        return [f"written  {self.vocabulary.text(self.before_end(answer_tokens))}"]
+
+    def before_end(self, answer_tokens: npt.ArrayLike) -> Longs:
+        """Answer tokens up to the first EOS."""
+        tokens = np.asarray(answer_tokens).astype(np.int64)
+        ends = np.flatnonzero(tokens == self.vocabulary.eos)
+        return tokens[: ends[0]] if ends.size else tokens
+
+    def written(self, answer_tokens: npt.ArrayLike) -> Longs:
+        """Answer tokens up to the first EOS.
+
+        Raises:
+            ValueError: there are none.
+        """
+        tokens = self.before_end(answer_tokens)
+        if tokens.size == 0:
+            raise ValueError("the answer is empty")
+        return tokens
+
+    def digits(self, tokens: Longs) -> Bytes:
+        """Tokens of an answer as digits.
+
+        Raises:
+            ValueError: none, a token that is no digit, or a base that cannot be written as text.
+        """
+        words = self.vocabulary
+        if words.base > len(DIGITS):
+            raise ValueError(f"numbers can be written up to base {len(DIGITS)}, got {words.base}")
+        if tokens.size == 0:
+            raise ValueError("the answer has no digits")
+        wrong = np.flatnonzero((tokens < 0) | (tokens >= words.base))
+        if wrong.size:
+            token = words.token_text(int(tokens[wrong[0]]))
+            raise ValueError(f"the answer has {token!r} where a digit was expected")
+        return tokens.astype(np.uint8)
+
+    def number(self, tokens: Longs) -> str:
+        """Digits, least significant first, as an ordinary number without leading zeros.
+
+        Raises:
+            ValueError: see `digits`.
+        """
+        return digits_text(strip_zeros(self.digits(tokens)[::-1]))
+
+
+class ColumnTask(ArithmeticTask):
+    """A task whose answer is rows of tokens, each written column by column from a finite state."""
+
+    @abstractmethod
+    def rule(self) -> Rule:
+        """How answers are written."""
+
+    @property
+    def core(self) -> _core.Task:
+        """The rule's tables, made once."""
+        return _compiled(self).core
+
+    @property
+    def segments(self) -> Segments:
+        """The prompt's, then the rows with their ends."""
+        return _compiled(self).segments
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """How problems can be drawn."""
+        return PAIRS if _compiled(self).rule.numbers == 2 else ALONE
+
+    def is_valid(self, problem: Sequence[Bytes]) -> bool:
+        """Whether operands without leading zeros are a problem of this task."""
+        rule = _compiled(self).rule
+        return len(problem) == rule.arity and (not rule.last_digit or problem[-1].size == 1)
+
+
+class _Compiled(NamedTuple):
+    """What follows from a column task's rule."""
+
+    rule: Rule
+    segments: Segments
+    core: _core.Task
+
+
+@lru_cache(maxsize=64)
+def _compiled(task: ColumnTask) -> _Compiled:
+    rule = task.rule()
+    rows = (name for row in rule.passes for name in (row.row, row.end) if name)
+    segments = Segments((*task.prompt, *rows), task.prompt)
+    return _Compiled(rule, segments, core_task(rule, task.vocabulary, tuple(task.sign)))
+
+
+def as_arithmetic(task: Task) -> ArithmeticTask:
+    """A task that is one on operands.
+
+    Raises:
+        ValueError: it is another kind of task.
+    """
+    if not isinstance(task, ArithmeticTask):
+        raise ValueError(
+            f"expected a task on operands (an ArithmeticTask), got {task.name!r}, which has none"
+        )
+    return task
+
+
+def _lengths(lengths: npt.ArrayLike) -> Longs:
+    return np.ascontiguousarray(lengths, np.int64)

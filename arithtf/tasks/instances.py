@@ -1,0 +1,140 @@
+"""Instances: problems as tokens and targets, with the segment that each token belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from arithtf import _core
+
+if TYPE_CHECKING:
+    from arithtf.tasks.coupling import Coupling
+
+Bytes = npt.NDArray[np.uint8]
+Tokens = npt.NDArray[Any]
+"""uint8 or uint16, wide enough for the vocabulary and one value more."""
+
+IGNORE: int = _core.IGNORE
+"""The target, in tokens of one byte, of a column where nothing is predicted."""
+
+
+class Segments(NamedTuple):
+    """The parts of an instance.
+
+    Args:
+        names: all parts in order; a part may come again as rows.
+        prompt: those known before the first prediction, so that ids may count from their right end.
+    """
+
+    names: tuple[str, ...]
+    prompt: tuple[str, ...]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Those that a model writes."""
+        return tuple(name for name in self.names if name not in self.prompt)
+
+
+class IdDraws(NamedTuple):
+    """Where the random parts of ids (starts, randomized positions) come from.
+
+    Args:
+        seed, stream, step: an address; each instance's own number comes with its runs.
+        random_start: False: every level begins at its lowest start.
+    """
+
+    seed: int = 0
+    stream: int = _core.ID_STREAM - 1
+    step: int = 0
+    random_start: bool = False
+
+
+_LOWEST = IdDraws()
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """Problems side by side, without ids. All arrays are C-contiguous.
+
+    For example `^12+34=64$` of addition has the segments bos, a, +, b, =, answer; the query at "="
+    predicts the answer's first token, 6 (digits least significant first).
+
+    Args:
+        tokens: [B, T], or factored [B, T, F].
+        targets: of the same shape, the next token (`ahead` 1) or the token itself (0) where it is
+            predicted; elsewhere the largest value of the dtype, see `ignore`.
+        runs: which columns belong to which segment.
+        segments: the names that the runs' numbers stand for.
+        start: the first column whose query counts. Where every prompt is aligned to its right end,
+            that is the column of the last prompt token of every instance.
+        ahead: 1 if targets are next tokens, 0 if they stand at the token itself.
+        draws: where the random parts of ids come from.
+        starts: int64 [B], each instance's own first such column, where they differ.
+    """
+
+    tokens: Tokens
+    targets: Tokens
+    runs: _core.Runs
+    segments: Segments
+    start: int
+    ahead: int = 1
+    draws: IdDraws = _LOWEST
+    starts: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def ignore(self) -> int:
+        """The target of a column where nothing is predicted."""
+        return int(np.iinfo(self.targets.dtype).max)
+
+
+class Ids(NamedTuple):
+    """Position ids of a batch; NO_ID where a token has none.
+
+    Args:
+        query: int32 [B, L, T], what the predicted token's place is.
+        key: int32 [B, L, T], what each token's own place is.
+    """
+
+    query: npt.NDArray[np.int32]
+    key: npt.NDArray[np.int32]
+
+
+class Batch(NamedTuple):
+    """Instances with their ids: what models, certificates and evaluators read.
+
+    Columns start .. T - 2 hold the queries that count (to T - 1 if targets are the tokens
+    themselves).
+
+    Args:
+        tokens: uint8 [B, T].
+        query_ids: int32 [B, L, T], NO_ID where there is none.
+        key_ids: int32 [B, L, T], NO_ID where there is none.
+        targets: uint8 [B, T], the next token where it is predicted, else IGNORE.
+        start: the first column whose query counts.
+        instances: where tokens and targets came from; None of a batch made by hand.
+    """
+
+    tokens: Tokens
+    query_ids: npt.NDArray[np.int32]
+    key_ids: npt.NDArray[np.int32]
+    targets: Tokens
+    start: int
+    instances: Instances | None = None
+
+    @classmethod
+    def of(cls, instances: Instances, coupling: Coupling, *, threads: int = 0) -> Batch:
+        """Instances with the ids that a coupling gives them.
+
+        Raises:
+            ValueError: the coupling does not fit the segments, or an id does not fit 32 bits.
+        """
+        ids = coupling.ids(instances, threads=threads)
+        return cls(
+            instances.tokens, ids.query, ids.key, instances.targets, instances.start, instances
+        )
