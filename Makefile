@@ -20,7 +20,7 @@ help:
 	@echo 'make test       set up, then run the whole test suite'
 	@echo 'make venv       set up only: $(VENV) with PyTorch, the tools and arithtf, editable'
 	@echo 'make kernels    install Triton, then test the kernels without a GPU'
-	@echo 'make lint       ruff: rules and formatting'
+	@echo 'make lint       ruff, and the order of the house: sizes, contract, imports'
 	@echo 'make types      mypy'
 	@echo 'make sanitized  the tests of the C++ core under ASan and UBSan'
 	@echo 'make packaging  sdist, wheel, editable and in-place installs from an empty folder'
@@ -47,6 +47,7 @@ kernels: $(VENV)/.installed
 lint: $(VENV)/.tools
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(PY) tools/check_house.py
 
 types: $(VENV)/.installed
 	$(VENV)/bin/mypy

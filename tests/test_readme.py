@@ -1,4 +1,4 @@
-"""What README.md says one can type."""
+"""What README.md and the pages beside it say one can type."""
 
 import re
 import shutil
@@ -14,11 +14,14 @@ from arithtf.runs import load_model, write_json
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = README + "".join(
+    (ROOT / "docs" / f"{page}.md").read_text() for page in ("install", "results", "usage")
+)
 VERBS = (
     "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|table|doctor"
 )
 COMMANDS = sorted(
-    {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", README)}
+    {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", PAGES)}
 )
 
 
@@ -50,7 +53,7 @@ def test_benchmarks_exist():
     result = subprocess.run(
         [sys.executable, "-m", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    named = set(re.findall(r"python -m bench ([a-z-]+)", README))
+    named = set(re.findall(r"python -m bench ([a-z-]+)", PAGES))
     assert named
     assert named <= set(result.stdout.split())
 
@@ -58,7 +61,7 @@ def test_benchmarks_exist():
 def test_targets_of_make_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.M).group(1).split())
-    pages = README + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "bench/README.md").read_text()
+    pages = PAGES + (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "bench/README.md").read_text()
     named = set(re.findall(r"^(?:\.venv/bin/)?make ([a-z]+)", pages, re.M))
     named |= set(re.findall(r"`make ([a-z]+)`", pages))
     assert named
