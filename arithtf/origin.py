@@ -55,13 +55,21 @@ class Registry(Mapping[str, T], Generic[T]):
         expected: what such an object is, for errors: "a subclass of Task".
         fits: whether an object is one.
         tag: the field under which JSON has an object's name (see `arithtf.plain`).
+        listed: where people find all names, for errors; the names themselves if empty.
     """
 
     def __init__(
-        self, kind: str, expected: str, fits: Callable[[Any], bool], *, tag: str = "name"
+        self,
+        kind: str,
+        expected: str,
+        fits: Callable[[Any], bool],
+        *,
+        tag: str = "name",
+        listed: str = "",
     ) -> None:
         """Make an empty one."""
-        self.kind, self.expected, self.fits, self.tag = kind, expected, fits, tag
+        self.kind, self.expected, self.fits = kind, expected, fits
+        self.tag, self.listed = tag, listed
         self._objects: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -121,9 +129,11 @@ class Registry(Mapping[str, T], Generic[T]):
         offered = {e.name: e for e in metadata.entry_points(group=f"arithtf.{self.kind}s")}
         if name in offered:
             return offered[name].load()
+        known = [*self, *offered]
+        every = self.listed or f"there are: {', '.join(known) or 'none'}"
         raise ValueError(
-            f"no {self.kind} is named {name!r}{_like(name, [*self, *offered])}; one of your own "
-            f"is named by its file, file.py:name, or its module, package.module:name"
+            f"no {self.kind} is named {name!r}{_like(name, known)}; {every}; one of your own is "
+            "file.py:name or package.module:name"
         )
 
     def _only_one_in(self, module: ModuleType) -> Any:
@@ -233,11 +243,13 @@ def recall(data: Any, sources: Mapping[str, Source], *, outside: Path | None = N
 
     Raises:
         SourceMissing: a file is not where it was.
-        ValueError: a file lies in the folder.
+        ValueError: a file lies in the folder, or its path is relative.
     """
     for name, source in sources.items():
         path = Path(source["path"])
         what = ", ".join(sorted(_names_in(data, name)))
+        if not path.is_absolute():  # else it would depend on the folder that a person is in
+            raise ValueError(f"expected the whole path of {name}, from / on, got {path}")
         if outside is not None and path.resolve().is_relative_to(outside.resolve()):
             raise ValueError(f"{path} lies in the run directory, from which no code is loaded")
         if not path.is_file():
@@ -358,7 +370,7 @@ def _described(value: Any) -> str:
 
 def _like(name: str, names: Iterable[str]) -> str:
     like = get_close_matches(name, [other for other in names if not other.startswith("_")])
-    return f"; did you mean {' or '.join(like)}?" if like else ""
+    return f"; did you mean {' or '.join(like)}" if like else ""
 
 
 def _said(error: BaseException, place: Path) -> str:

@@ -15,9 +15,11 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from arithtf.origin import Registry
+
+T = TypeVar("T")
 
 _NONE = type(None)
 _SCALARS = {
@@ -87,6 +89,21 @@ def from_plain(expected: Any, data: Any, where: str = "") -> Any:
         if expected not in _SCALARS and origin is None and isinstance(data, Mapping):
             return _object(expected, data, where)
     raise ValueError(f"{_at(where)}expected {described(expected)}, got {_shown(data)}")
+
+
+def from_fields(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
+    """The dataclass of which `fields_of` wrote the data.
+
+    Raises:
+        ValueError: fields that are unknown, missing or of another form; says what was expected.
+    """
+    known = field_types(cls)
+    check_names(data, list(known), where or cls.__name__)
+    for field in fields(cls) if is_dataclass(cls) else ():
+        needed = field.init and field.default is field.default_factory is MISSING
+        if needed and field.name not in data:
+            raise ValueError(f"{_at(where)}expected a value for {field.name!r}, got none")
+    return cls(**{k: from_plain(known[k], v, _joined(where, k)) for k, v in data.items()})
 
 
 def from_text(expected: Any, text: str, where: str = "") -> Any:
@@ -188,6 +205,8 @@ def _first_that_fits(union: Any, data: Any, where: str) -> Any:
 
 
 def _object(cls: type, data: Mapping[str, Any], where: str) -> Any:
+    if hasattr(cls, "from_dict"):
+        return cls.from_dict(data)
     registry, values = _registry(cls), dict(data)
     if registry is not None:
         name = values.pop(registry.tag, None)
@@ -195,15 +214,7 @@ def _object(cls: type, data: Mapping[str, Any], where: str) -> Any:
             got = _shown(data)
             raise ValueError(f"{_at(where)}expected a {registry.kind} by its name, got {got}")
         cls = registry.resolve(name)
-    if hasattr(cls, "from_dict"):
-        return cls.from_dict(values)
-    known = field_types(cls)
-    check_names(values, list(known), where or cls.__name__)
-    for field in fields(cls) if is_dataclass(cls) else ():
-        needed = field.init and field.default is field.default_factory is MISSING
-        if needed and field.name not in values:
-            raise ValueError(f"{_at(where)}expected a value for {field.name!r}, got none")
-    return cls(**{k: from_plain(known[k], v, _joined(where, k)) for k, v in values.items()})
+    return from_fields(cls, values, where)
 
 
 def _registry(expected: Any) -> Registry[Any] | None:

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from arithtf.model import Transformer
+from arithtf.origin import SourceMissing
 from arithtf.recipes import Recipe
 
 FILES = (
@@ -183,7 +184,9 @@ def load_recipe(run: Path) -> Recipe:
             "make one with `arithtf train RECIPE --out DIR`"
         )
     try:
-        return Recipe.from_dict(read_json(run / "config.json"))
+        return Recipe.from_dict(read_json(run / "config.json"), run=run)
+    except SourceMissing as error:
+        raise RunError(f"{error} in {run / 'config.json'}") from None
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{run / 'config.json'} does not hold a recipe: {error}") from None
 

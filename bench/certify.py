@@ -19,7 +19,7 @@ from arithtf.certify import (
 )
 from arithtf.certify.rounding import context_bounds
 from arithtf.model import Transformer, context_logits
-from arithtf.recipes import RECIPES, get_recipe
+from arithtf.recipes import get_recipe
 from arithtf.runs import save_weights, write_json
 from bench.registry import Row, benchmark
 
@@ -47,15 +47,14 @@ def certificates() -> Iterator[Row]:
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            for name in ("addition", "addition-padded"):
-                if name in RECIPES:
-                    yield from _parts(name, threads)
+            for name in ("addition", "addition task.format=padded"):
+                yield from _parts(name, threads)
     finally:
         torch.set_num_threads(before)
 
 
 def _parts(name: str, threads: int) -> Iterator[Row]:
-    recipe = get_recipe(name)
+    recipe = get_recipe(*name.split())
     task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
     model = Transformer(recipe.model, seed=recipe.seed).eval()
     contexts = check_task(task, coupling, encoding.windows, sinks=encoding.sinks).contexts

@@ -76,7 +76,7 @@ def seeds(recipes: Sequence[str] = ("addition",), seeds: int = SEEDS) -> Iterato
     """
     for name in recipes:
         rows = []
-        for row in board(get_recipe(name), seeds):
+        for row in board(get_recipe(*name.split()), seeds):
             rows.append(row)
             yield row
         yield summary(rows)
@@ -91,5 +91,5 @@ def seeds_columns() -> Iterator[Row]:
 @benchmark("seeds-formats")
 def seeds_formats() -> Iterator[Row]:
     """The zero-padded format and the symmetric window, four seeds each."""
-    for name in ("addition-padded", "addition-symmetric"):
-        yield from board(get_recipe(name), seeds=4)
+    for name in ("addition task.format=padded", "addition-symmetric"):
+        yield from board(get_recipe(*name.split()), seeds=4)

@@ -178,3 +178,5 @@ def test_no_code_is_loaded_from_a_run_directory(shapes, file):
     short, sources = origin.record([shapes.name_of(shapes.resolve(str(file)))])
     with pytest.raises(ValueError, match="lies in the run directory"):
         origin.recall(short, sources, outside=file.parent)
+    with pytest.raises(ValueError, match="expected the whole path of shapes"):
+        origin.recall(short, {"shapes.py": {**sources["shapes.py"], "path": "shapes.py"}})

@@ -22,7 +22,7 @@ UNFORMATTED = 5
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli", "demo", "doctor"),
+    ("cli",),
     ("commands",),
     ("report", "studies", "discover"),
     ("evaluate",),
@@ -34,8 +34,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("encodings",),
     ("attention", "tasks"),
     ("kernels",),
-    ("plain", "overrides"),
-    ("origin", "threads", "callable", "_core"),
+    ("overrides",),
+    ("plain",),
+    ("origin", "console", "threads", "callable", "_core"),
 )
 """Rooms of arithtf from top to bottom. A module imports from its own room and from lower layers."""
 

@@ -1,1 +1,266 @@
-"""What the commands of `arithtf` do. Each module is imported only when its command runs."""
+"""The commands of `arithtf`: what they are called, what they take, where their work is done.
+
+The modules beside this one are imported only when their command runs, since torch takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arithtf.commands.arguments import (
+    directory,
+    file,
+    lengths,
+    new_file,
+    or_pipe,
+    run_directory,
+    whole,
+)
+
+Argument = tuple[str, dict[str, Any]]
+
+
+def _argument(name: str, help: str, **settings: Any) -> Argument:
+    return name, {"help": help, **settings}
+
+
+def _number(name: str, help: str, least: int = 0, most: int | None = None, **more: Any) -> Argument:
+    kind = whole(least) if most is None else whole(least, most)
+    return _argument(name, help, type=kind, metavar="N", **more)
+
+
+def _flag(name: str, help: str) -> Argument:
+    return _argument(name, help, action="store_true")
+
+
+def _out(help: str, kind: Callable[[str], Path] = directory, **more: Any) -> Argument:
+    metavar = "DIR" if kind is directory else "FILE"
+    return _argument("--out", help, type=kind, metavar=metavar, **more)
+
+
+RUN = _argument("run_directory", "run directory", type=run_directory, metavar="RUN")
+RECIPE = "name of a recipe, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME"
+SETTINGS = _argument(
+    "settings",
+    "fields of the recipe that are to be otherwise, as in seed=3 lengths=1-8 model.width=96; those "
+    "of the task, as in task.base=16, come first, and sizes and schedule follow from it",
+    nargs="*",
+    metavar="FIELD=VALUE",
+)
+MAX_DIGITS = _number(
+    "--max-digits",
+    "digits of the longest operands (1000000); the tour has a length of its own",
+    1,
+    10**8,
+    default=10**6,
+)
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Args:
+        run: the function that does the work, "module:name" in this package.
+        what: its one line in the list and, as a sentence, its description.
+        arguments: what it takes.
+        examples: command lines for its help.
+    """
+
+    run: str
+    what: str
+    arguments: tuple[Argument, ...]
+    examples: tuple[str, ...]
+
+
+COMMANDS = {
+    "demo": Command(
+        "demo:run",
+        "train the adder, certify it, stress it, write the report: the whole story in one table",
+        (_out("run directory (runs/demo)", default=Path("runs/demo")), MAX_DIGITS),
+        ("arithtf demo", "arithtf demo --out runs/adder --max-digits 100000"),
+    ),
+    "train": Command(
+        "training:train",
+        "train a recipe; `arithtf data` without arguments lists the recipes",
+        (
+            _argument("recipe", RECIPE, metavar="RECIPE"),
+            SETTINGS,
+            _out("run directory (runs/ and the recipe's name)"),
+            _number("--seed", "of weights and data: short for seed=N"),
+            _number("--steps", "optimiser steps: short for steps=N", 1),
+            _flag("--resume", "go on from the last checkpoint"),
+            _flag(
+                "--anyway",
+                "train even if two problems show the same local context and need different tokens",
+            ),
+        ),
+        (
+            "arithtf train addition",
+            "arithtf train addition task.base=16 lengths=1-8 model.width=96 --out runs/base-16",
+            "arithtf train addition --seed 3 --out runs/seed-3",
+            "arithtf train addition --resume",
+            "arithtf train my_recipe.py",
+        ),
+    ),
+    "evaluate": Command(
+        "evidence:evaluate",
+        "sampled exact match and per-digit accuracy, with Wilson intervals",
+        (
+            RUN,
+            _argument(
+                "--lengths", "digits of the operands (10,100,1000)", type=lengths, metavar="N,N,..."
+            ),
+            _number("--count", "problems per length", 1),
+            _number("--seed", "of the problems (0)", default=0),
+        ),
+        (
+            "arithtf evaluate runs/addition",
+            "arithtf evaluate runs/addition --lengths 10,100,1000 --count 500",
+        ),
+    ),
+    "stress": Command(
+        "evidence:stress",
+        "adversarial problems of every size: hard digits, ladders up to a million digits, lopsided",
+        (
+            RUN,
+            _argument(
+                "--suite",
+                "carry: chain length x place, of sums; adversarial: hard digits in every shape; "
+                "ladder: 10, 100, ... digits; grid: length x length; "
+                "tour: problems that contain every local context (all that the task has)",
+                choices=("carry", "adversarial", "ladder", "grid", "tour", "all"),
+                default="all",
+            ),
+            MAX_DIGITS,
+            _number(
+                "--max-tokens",
+                "tokens of the largest problem, its work included: the work of a product grows "
+                "with the square of its digits (4194304)",
+                1,
+                default=1 << 22,
+            ),
+        ),
+        (
+            "arithtf stress runs/addition --suite carry",
+            "arithtf stress runs/addition --max-digits 1000000",
+            "arithtf stress runs/multiplication --suite ladder --max-tokens 20000000",
+        ),
+    ),
+    "certify": Command(
+        "evidence:certify",
+        "check every local context of any problem of any length; exit code 0 only if certified",
+        (RUN, _out("the certificate (RUN/certificate.json)", new_file)),
+        ("arithtf certify runs/addition", "arithtf certify runs/addition --out addition.json"),
+    ),
+    "verify-certificate": Command(
+        "evidence:verify_certificate",
+        "check a certificate against a run by a second, independent path",
+        (_argument("certificate", "a certificate", type=file, metavar="FILE"), RUN),
+        ("arithtf verify-certificate runs/addition/certificate.json runs/addition",),
+    ),
+    "solve": Command(
+        "solve:solve",
+        "let the model solve problems, one a line; `error` where a line is malformed",
+        (
+            RUN,
+            _flag("--show-work", "print all that the model writes, and the answer"),
+            *(
+                _argument(
+                    name,
+                    f"{what}; - for a pipe (-)",
+                    type=or_pipe(kind),
+                    default="-",
+                    metavar="FILE",
+                )
+                for name, what, kind in (
+                    ("--input", "problems", file),
+                    ("--output", "answers", new_file),
+                )
+            ),
+        ),
+        (
+            "echo 958+67 | arithtf solve runs/addition",
+            "arithtf solve runs/addition --input sums.txt --output answers.txt",
+            "echo 7-12 | arithtf solve runs/subtraction --show-work",
+        ),
+    ),
+    "discover": Command(
+        "discover:discover",
+        "find a task's coupling from examples alone, train with it, certify; Ctrl-C keeps the best",
+        (
+            _argument(
+                "task",
+                "name of a task, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME",
+                metavar="TASK",
+            ),
+            SETTINGS,
+            _number("--seed", "of examples, weights and data: short for seed=N"),
+            _out("directory (runs/discover-TASK)"),
+            _flag("--no-train", "stop at the coupling, written to discovery.json"),
+        ),
+        (
+            "arithtf discover addition",
+            "arithtf discover addition task.base=3 model.hidden=128",
+            "arithtf discover subtraction --no-train",
+            "arithtf discover copy --seed 3 --out runs/found",
+        ),
+    ),
+    "data": Command(
+        "data:data",
+        "show a recipe's instances: tokens, ids and targets, aligned",
+        (
+            _argument(
+                "recipe", f"{RECIPE}; without one, all are listed", metavar="RECIPE", nargs="?"
+            ),
+            SETTINGS,
+            _number("--show", "instances (3)", 1, 10**4, default=3),
+            _number("--seed", "of the data (0)", default=0),
+        ),
+        ("arithtf data", "arithtf data addition --show 2", "arithtf data addition task.base=16"),
+    ),
+    "report": Command(
+        "evidence:report",
+        "write RUN/report.html: one file with all figures, readable without a network",
+        (RUN,),
+        ("arithtf report runs/addition",),
+    ),
+    "table": Command(
+        "overview:show",
+        "all runs on one page, with the best published results beside them",
+        (
+            _argument(
+                "run_directories",
+                "run directories (all under runs/)",
+                type=run_directory,
+                metavar="RUN",
+                nargs="*",
+            ),
+            _out("write it as Markdown as well", new_file),
+            _flag("--verify", "check each certificate by the second path"),
+        ),
+        ("arithtf table", "arithtf table runs/addition runs/subtraction --out table.md"),
+    ),
+    "doctor": Command(
+        "doctor:run",
+        "say what is installed, which implementation would run and why, and what is missing",
+        (),
+        ("arithtf doctor",),
+    ),
+    "tune": Command(
+        "tune:tune",
+        "time tiles of the Triton kernels on this GPU and rewrite its configuration file",
+        (
+            _argument("--kernel", "only these kernels (all)", nargs="+", metavar="NAME"),
+            _argument(
+                "--size",
+                "only numbers of 2 or 4 bytes; 4i: float32 in IEEE arithmetic (2 4)",
+                nargs="+",
+                choices=("2", "4", "4i"),
+            ),
+            _out("instead of the package's file", new_file),
+        ),
+        ("arithtf tune", "arithtf tune --kernel short short_backward --out mine.json"),
+    ),
+}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from arithtf.commands.console import say
-from arithtf.commands.training import recipe_of
-from arithtf.recipes import RECIPES, Recipe, recipe_function
+from arithtf.console import say
+from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.tasks import (
     Address,
     Batch,
@@ -25,10 +24,10 @@ def data(arguments: argparse.Namespace) -> int:
     if arguments.recipe is None:
         width = max(len(name) for name in RECIPES)
         for name, make in RECIPES.items():
-            say(f"{name:<{width}}  {about(make())}")
+            say(f"{name:<{width}}  {about(make, make())}")
         return 0
-    recipe = recipe_of(arguments.recipe)
-    say(_described(recipe))
+    recipe = get_recipe(arguments.recipe, *arguments.settings)
+    say(_described(recipe, about(RECIPES.resolve(arguments.recipe), recipe)))
     say(coupling_text(recipe.coupling))
     address, draw = Address(arguments.seed, "train", 1), Draw(recipe.lengths, arguments.show)
     operands = recipe.arithmetic.operands(address, draw)
@@ -39,9 +38,9 @@ def data(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def about(recipe: Recipe) -> str:
-    """A recipe in one line: its function's first sentence, or what it is made of."""
-    lines = (recipe_function(recipe.name).__doc__ or "").strip().splitlines()
+def about(made: object, recipe: Recipe) -> str:
+    """A recipe in one line: the first of its function, or what it is made of."""
+    lines = "" if isinstance(made, Recipe) else (made.__doc__ or "").strip().splitlines()
     if lines:
         return lines[0]
     return (
@@ -50,10 +49,10 @@ def about(recipe: Recipe) -> str:
     )
 
 
-def _described(recipe: Recipe) -> str:
+def _described(recipe: Recipe, what: str) -> str:
     return "\n".join(
         [
-            f"recipe {recipe.name}: {about(recipe)}",
+            f"recipe {recipe.name}: {what}",
             f"trained on {recipe.trained_on}, {recipe.schedule}",
             f"task {task_to_dict(recipe.task)}",
             str(recipe.model.encoding),

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from arithtf.certify import certify as certify_model
-from arithtf.commands.console import count, misuse, say, seconds, table, warn
 from arithtf.commands.evidence import certificate_text, with_interval
 from arithtf.commands.training import train_shown
+from arithtf.console import count, say, seconds, table, warn
 from arithtf.discover import (
     FILE,
     Discoverer,
@@ -22,6 +22,8 @@ from arithtf.discover import (
 from arithtf.discover.growth import Report
 from arithtf.evaluate import evaluate, record
 from arithtf.model import Transformer
+from arithtf.overrides import override, parsed
+from arithtf.plain import check_names, field_types, from_text
 from arithtf.recipes import Recipe
 from arithtf.tasks import (
     TASKS,
@@ -43,9 +45,12 @@ LENGTHS, COUNT = (5, 10, 20), 100
 
 def discover(arguments: argparse.Namespace) -> int:
     """Search, then train and certify; exit code 0 if certified, or found with --no-train."""
-    if arguments.task not in TASKS:
-        misuse(f"no task is named {arguments.task!r}; there are: {', '.join(TASKS)}")
-    task, seed = as_arithmetic(TASKS[arguments.task]()), arguments.seed
+    shortcut = [] if arguments.seed is None else [f"seed={arguments.seed}"]
+    changes = parsed([*arguments.settings, *shortcut])
+    usual = as_arithmetic(TASKS.resolve(arguments.task)())
+    task = override(usual, changes.pop("task", {}), "the task", "task")
+    check_names(changes, list(field_types(Recipe)), "a recipe")  # before the search's minutes
+    seed = from_text(int, changes.get("seed", {"": "0"})[""], "seed")
     out = arguments.out or Path("runs") / f"discover-{task.name}"
     known = read_discovery(out / FILE, task, seed)
     if known is None:
@@ -58,7 +63,7 @@ def discover(arguments: argparse.Namespace) -> int:
     show_coupling(*known)
     if arguments.no_train:
         return 0
-    return _prove(recipe_of(task, *known, seed=seed), out)
+    return _prove(override(recipe_of(task, *known, seed=seed), changes, "a recipe"), out)
 
 
 def _search(task: ArithmeticTask, seed: int, path: Path) -> Discovery | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from arithtf.certify import Certificate
 from arithtf.certify import certify as certify_model
 from arithtf.certify import verify_certificate as verify
-from arithtf.commands.console import count, percent, progress, say, seconds, table
+from arithtf.console import count, percent, progress, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model

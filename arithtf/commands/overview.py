@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arithtf.commands.console import misuse, say, table, warn
+from arithtf.console import misuse, say, table, warn
 from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview
 from arithtf.runs import RunError, write_atomic
 

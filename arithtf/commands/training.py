@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from arithtf.certify import CannotCertify, Clash, check_task
-from arithtf.commands.console import count, misuse, percent, progress, say, seconds
+from arithtf.console import count, percent, progress, say, seconds
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import read_json
@@ -15,24 +14,15 @@ from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
 
 
-def recipe_of(name: str) -> Recipe:
-    """The recipe of that name; exit code 2 if there is none."""
-    try:
-        return get_recipe(name)
-    except ValueError as error:
-        misuse(str(error))
-
-
 def train(arguments: argparse.Namespace) -> int:
     """Train a recipe into a run directory."""
-    recipe = recipe_of(arguments.recipe)
-    changes = {
-        name: value for name in ("seed", "steps") if (value := getattr(arguments, name)) is not None
-    }
+    given = [(name, getattr(arguments, name)) for name in ("seed", "steps")]
+    shortcuts = [f"{name}={value}" for name, value in given if value is not None]
+    recipe = get_recipe(arguments.recipe, *arguments.settings, *shortcuts)
     out = arguments.out or Path("runs") / recipe.name
     if not arguments.anyway and not arguments.resume:
         check_shown(recipe)
-    train_shown(replace(recipe, **changes), out, resume=arguments.resume)
+    train_shown(recipe, out, resume=arguments.resume)
     say(f"next: arithtf certify {out}")
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from arithtf.attention import triton
-from arithtf.commands.console import misuse, say
+from arithtf.console import misuse, say
 from arithtf.runs import write_atomic
 
 

@@ -15,7 +15,7 @@ from arithtf.discover.growth import Report
 from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
 from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
-from arithtf.recipes import RECIPES, Recipe, get_recipe
+from arithtf.recipes import RECIPES, Recipe
 from arithtf.runs import RunError, read_json, write_json
 from arithtf.tasks import ArithmeticTask, Coupling, Task, task_to_dict
 
@@ -209,8 +209,8 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
     more problems, short ones among them, and tokens may share a level, which takes more hidden
     units to tell apart.
     """
-    made = [get_recipe(name) for name in RECIPES if name == task.name]
-    settings = made[0] if made else None
+    ready = RECIPES.get(task.name)
+    settings = ready(task) if ready and isinstance(task, type(ready.task)) else None
     config = settings.model if settings else ModelConfig(vocabulary=task.vocabulary.size)
     heads, hidden = config.heads, config.hidden
     while heads < len(windows) and config.width % (2 * heads) == 0:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
-from arithtf.plain import from_plain, to_plain
-from arithtf.tasks import (
-    ArithmeticTask,
-    Coupling,
-    Task,
-    as_arithmetic,
-    task_from_dict,
-    task_to_dict,
-)
+from arithtf.origin import recall, record
+from arithtf.plain import fields_of, from_fields, from_plain
+from arithtf.tasks import ArithmeticTask, Coupling, Task, as_arithmetic
 
 FORMAT = 2
 
@@ -26,7 +22,7 @@ class Recipe:
     """A training run: data, model, optimiser.
 
     Args:
-        name: what it trains.
+        name: what it trains; that of the task if empty.
         task: the task.
         coupling: where its ids come from.
         model: sizes and encoding.
@@ -48,7 +44,7 @@ class Recipe:
         ValueError: values that cannot be trained.
     """
 
-    name: str
+    name: str = ""
     task: Task
     coupling: Coupling
     model: ModelConfig
@@ -69,6 +65,7 @@ class Recipe:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.task.name)
         for name in ("batch", "steps", "pool", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -129,22 +126,21 @@ class Recipe:
         return self.learning_rate * (1.0 - (1.0 - self.final_rate) * done)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON form."""
-        plain = {k: v for k, v in vars(self).items() if k not in ("task", "coupling", "model")}
-        return {
-            "format": FORMAT,
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()},
-            "task": task_to_dict(self.task),
-            "coupling": self.coupling.to_dict(),
-            "model": to_plain(self.model),
-        }
+        """Plain JSON form; files that parts of it come from are listed under "sources"."""
+        plain, sources = record(fields_of(self))
+        return {"format": FORMAT, **plain, **({"sources": sources} if sources else {})}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """The inverse of `to_dict`.
+    def from_dict(cls, data: Mapping[str, Any], *, run: Path | None = None) -> Recipe:
+        """The inverse of `to_dict`: files that it names are executed, see `arithtf.origin`.
+
+        Args:
+            data: what `to_dict` gave.
+            run: the directory that the data come from; nothing in it is executed.
 
         Raises:
             ValueError: the data are of another format, or not the JSON of a recipe.
+            SourceMissing: a file that it names is not there.
         """
         if not isinstance(data, Mapping):
             raise ValueError(f"expected a JSON object, got {json.dumps(data)[:60]}")
@@ -152,16 +148,37 @@ class Recipe:
         found = values.pop("format", None)
         if found != FORMAT:
             raise ValueError(
-                f"expected a recipe of format {FORMAT}, got {found!r}; "
-                "it was written by another version of arithtf: train again with this one"
+                f"expected a recipe of format {FORMAT}, got {found!r}; it was written by another "
+                "version of arithtf: train again with this one"
             )
-        for part in ("task", "coupling", "model"):
-            if not isinstance(values.get(part), Mapping):
-                got = json.dumps(values.get(part))[:60]
-                raise ValueError(f"expected a JSON object under {part!r}, got {got}")
-        values["task"] = task_from_dict(values["task"])
-        values["coupling"] = Coupling.from_dict(values["coupling"])
-        values["model"] = from_plain(ModelConfig, values["model"], "model")
-        for name in ("lengths", "betas"):
-            values[name] = tuple(values[name])
-        return cls(**values)
+        known = Mapping[str, Mapping[str, str]]
+        sources = from_plain(known, values.pop("sources", {}), "sources")
+        return from_fields(cls, recall(values, sources, outside=run))
+
+
+def build(
+    task: Task,
+    coupling: Coupling,
+    encoding: Encoding,
+    *,
+    width: int = 64,
+    heads: int = 4,
+    hidden: int = 256,
+    **training: Any,
+) -> Recipe:
+    """A recipe for one attention block and one MLP, with the vocabulary and levels that follow.
+
+    Args:
+        task, coupling, encoding: what is trained.
+        width, heads, hidden: see `ModelConfig`.
+        training: other fields of the recipe.
+    """
+    model = ModelConfig(
+        vocabulary=task.vocabulary.size,
+        levels=len(coupling.levels),
+        width=width,
+        heads=heads,
+        hidden=hidden,
+        encoding=encoding,
+    )
+    return Recipe(task=task, coupling=coupling, model=model, **training)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from arithtf.commands.console import percent
+from arithtf.console import percent
 from arithtf.model import Transformer
 from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.runs import RunError, load_model, write_atomic

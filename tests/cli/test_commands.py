@@ -1,18 +1,17 @@
 """Every command: its exit code, what it prints, what it leaves behind."""
 
+import importlib
 import json
 import shutil
 
 import pytest
 
 from arithtf import __version__
-from arithtf.cli import parser
-from arithtf.recipes import RECIPES
+from arithtf.cli import parsed, parser
+from arithtf.commands import COMMANDS
 
-COMMANDS = (
-    "demo", "train", "evaluate", "stress", "certify", "verify-certificate", "solve", "discover",
-    "data", "report", "table", "doctor",
-)  # fmt: skip
+RUNS = ("addition", "subtraction", "multiplication")
+FILES = ("sums.txt", "runs/addition/certificate.json")
 
 
 def no_traceback(ended):
@@ -21,15 +20,28 @@ def no_traceback(ended):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_examples(arithtf, command):
+def test_help_has_examples_that_are_understood(arithtf, command, tmp_path, monkeypatch):
+    for name in RUNS:
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    for name in FILES:
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
     ended = arithtf(command, "--help")
     assert ended.code == 0
-    examples = [line for line in ended.out.splitlines() if line.startswith("  arithtf ")]
-    assert examples or "| arithtf " in ended.out
-    # Examples that would not parse teach nothing.
-    for line in examples:
-        words = line.split()[1:]
-        assert words[0] == command
+    for line in COMMANDS[command].examples:
+        assert f"  {line}\n" in ended.out
+        words = line.rpartition("arithtf ")[2].split()
+        arguments = parsed(words)
+        assert arguments.command == command
+        for setting in getattr(arguments, "settings", ()):
+            assert "=" in setting
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_there(command):
+    module, _, name = COMMANDS[command].run.partition(":")
+    assert callable(getattr(importlib.import_module(f"arithtf.commands.{module}"), name))
 
 
 def test_help_lists_every_command(arithtf):
@@ -69,6 +81,14 @@ def test_version(arithtf):
         ("train", "addition", "--steps", "0"),
         ("train", "addition", "--seed", "-1"),
         ("train", "no-such-recipe"),
+        ("train", "no-such-file.py"),
+        ("train", "addition", "model.widht=3"),
+        ("train", "addition", "model.width=many"),
+        ("train", "addition", "x"),
+        ("train", "addition", "--seed", "3", "seed=4"),
+        ("discover", "no-such-task"),
+        ("discover", "copy", "step=3"),
+        ("doctor", "seed=3"),
         ("data", "no-such-recipe"),
         ("evaluate", "no-such-run"),
         ("certify", "no-such-run"),
@@ -121,16 +141,6 @@ def test_misuse_of_a_run_is_2(arithtf, raw_run, argv):
     assert ended.err
 
 
-def test_unknown_recipes_are_answered_with_those_that_are_like_it(arithtf):
-    for command in ("train", "data"):
-        ended = arithtf(command, "multiplicatoin")
-        assert "did you mean multiplication? `arithtf data` lists all" in ended.err
-        assert len(ended.err) < 120
-    assert arithtf("train", "xyz").err == (
-        f"arithtf train: no recipe is named 'xyz'; `arithtf data` lists all {len(RECIPES)}\n"
-    )
-
-
 def test_train_makes_a_run_and_refuses_to_overwrite_it(arithtf, tmp_path):
     run = tmp_path / "deep" / "run"
     ended = arithtf("train", "addition", "--out", run, "--steps", 4, "--seed", 7)
@@ -153,8 +163,8 @@ def test_train_makes_a_run_and_refuses_to_overwrite_it(arithtf, tmp_path):
 
 def test_train_goes_to_runs_recipe(arithtf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert arithtf("train", "addition-padded", "--steps", 1).code == 0
-    assert (tmp_path / "runs" / "addition-padded" / "model.safetensors").is_file()
+    assert arithtf("train", "addition", "--steps", 1, "task.base=3").code == 0
+    assert (tmp_path / "runs" / "addition-base-3" / "model.safetensors").is_file()
 
 
 def test_train_where_a_file_is(arithtf, tmp_path):
@@ -274,11 +284,11 @@ def test_data_shows_the_coupling(arithtf):
 
 
 def test_data_of_a_worksheet(arithtf):
-    """Its forms with the pitch of the sheet, and what its steps learn from."""
+    """Its forms with the stride of the scratchpad's rows, and what its steps learn from."""
     ended = arithtf("data", "multiplication", "--show", 1)
     assert ended.code == 0
-    assert "sum: left + pitch + cell - 1" in ended.out
-    assert "cell: row * pitch" in ended.out
+    assert "sum: left + row_stride + cell - 1" in ended.out
+    assert "cell: row * row_stride" in ended.out
     assert (
         "trained on 7 digits, 1,600 steps of 768 of the distinct local contexts of 65,536 problems"
     ) in ended.out

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from arithtf import demo
+from arithtf.commands import demo
 from arithtf.recipes import get_recipe
 
 

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import torch
 
-from arithtf import doctor
+from arithtf.commands import doctor
 
 
 def found():

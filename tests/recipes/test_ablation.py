@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from arithtf.encodings import Table
-from arithtf.recipes import get_recipe
+from arithtf.recipes import Recipe, get_recipe
 from arithtf.recipes.ablation import ABLATIONS, ablations
+from arithtf.tasks import Address, Draw
 from arithtf.train import train
 
 THINGS = {
     "addition": {"window", "coupling", "sink", "natural format"},
-    "addition-padded": {"window", "coupling", "sink"},
+    "addition task.format=padded": {"window", "coupling", "sink"},
     "parity": {"window", "coupling", "scratchpad"},
     "subtraction": {"window", "coupling", "levels", "scratchpad"},
     "times-digit": {"window", "coupling", "levels"},
@@ -22,11 +23,12 @@ THINGS = {
 
 @pytest.mark.parametrize("name", THINGS)
 def test_a_recipe_loses_what_it_has(name):
-    recipe = get_recipe(name)
+    recipe = get_recipe(*name.split())
     found = ablations(recipe)
     assert set(found) == THINGS[name] | {"nothing"}
     assert found["nothing"] == recipe
     for ablated in found.values():
+        assert Recipe.from_dict(ablated.to_dict()) == ablated
         # The rest of the training stays: otherwise it would not be known what made the difference.
         for part in ("lengths", "steps", "learning_rate", "seed"):
             assert getattr(ablated, part) == getattr(recipe, part)
@@ -35,9 +37,8 @@ def test_a_recipe_loses_what_it_has(name):
         if recipe.local and ablated != recipe:
             # Problems instead of local contexts: about as many columns a step.
             assert ablated.local == 0
-            columns = ablated.task.batch(
-                ablated.coupling, seed=0, split="train", step=1, lengths=recipe.lengths, size=1
-            ).tokens.shape[1]
+            draw = Draw((recipe.lengths[1],) * 2, size=1)
+            columns = ablated.task.sample(Address(0, "train", 1), draw).tokens.shape[1]
             assert columns * ablated.batch <= recipe.local < columns * (ablated.batch + 1)
         else:
             assert ablated.batch == recipe.batch
@@ -55,7 +56,7 @@ def test_what_is_taken_away_is_gone():
     back, _ = found["coupling"].model.encoding.windows[0]
     # BOS, two operands of 6 digits with sign and "=", then difference, sign, answer, EOS.
     assert back >= 1 + 6 + 1 + 6 + 1 + 6 + 1 + 6
-    assert found["scratchpad"].task.task == get_recipe("subtraction").task
+    assert found["scratchpad"].task.of == get_recipe("subtraction").task
     assert ablations(get_recipe("addition"))["natural format"].task.format == "padded"
 
 

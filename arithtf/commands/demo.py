@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from arithtf.certify import Certificate, certify
-from arithtf.commands.console import count, misuse, percent, say, seconds, table, warn
 from arithtf.commands.evidence import (
     by_suite,
     certificate_text,
@@ -17,6 +16,7 @@ from arithtf.commands.evidence import (
     stress_shown,
 )
 from arithtf.commands.training import train_shown
+from arithtf.console import count, misuse, percent, say, seconds, table, warn
 from arithtf.evaluate import Row
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.report import write_report

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arithtf.commands.console import say, table
+from arithtf.console import say, table
 
 CORE_REMEDY = "build it: `pip install -e .` in the checkout"
 ESSENTIAL = ("torch", "numpy", "safetensors", "rich")
