@@ -77,7 +77,34 @@ def column_task(
     separators: _Bytes,
     passes: list[ColumnPass],
 ) -> Task: ...
-def worksheet_task(name: str, base: int) -> Task: ...
+
+class ScratchpadPass:
+    def __init__(
+        self,
+        *,
+        single: bool,
+        reads: list[int],
+        changes: tuple[int, int] | None,
+        last: list[int],
+        start: _Longs,
+        next: _Longs,
+        tokens: _Bytes,
+    ) -> None: ...
+
+def scratchpad_task(
+    *,
+    base: int,
+    segments: int,
+    tracks: list[tuple[int | None, bool, int, bool]],
+    passes: list[ScratchpadPass],
+    runs: list[_Longs],
+    tail: list[tuple[int, int | None, list[int], int, int]],
+    turns: int | None,
+    columns: int | None,
+    repeat: int,
+    divides: bool,
+    separator: int,
+) -> Task: ...
 
 class Task:
     def sample(

@@ -1,11 +1,13 @@
 // Tasks on operands: tables in; operands, tokens, targets and runs out. The GIL is released in between.
+#include <bit>
+#include <cstring>
 #include <optional>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "tasks/columns.h"
 #include "tasks/program.h"
-#include "tasks/worksheet.h"
+#include "tasks/scratchpad.h"
 
 namespace {
 
@@ -119,14 +121,14 @@ std::vector<Bytes> answers(const Task& task, int64_t arity, const Bytes& digits,
   std::vector<Bytes> written;
   std::vector<Number> numbers;
   std::vector<int64_t> lengths;
-  std::vector<std::uint8_t> tokens;
   for (int64_t i = 0; i < given.instances; ++i) {
     given.read(i, numbers);
     lengths.clear();
     for (const Number& number : numbers) lengths.push_back(number.length);
-    tokens.resize(static_cast<std::size_t>(task.program->answer_tokens(lengths)));
-    const int64_t length = task.program->write(numbers, tokens.data(), nullptr);
-    written.emplace_back(length - 1, tokens.data());  // without EOS
+    Bytes answer(task.program->answer_tokens(lengths));
+    const int64_t length = task.program->write(numbers, answer.mutable_data(), nullptr);
+    answer.resize({length - 1});  // without EOS
+    written.push_back(std::move(answer));
   }
   return written;
 }
@@ -188,16 +190,71 @@ std::unique_ptr<Task> column_task(int64_t base, int64_t control, int64_t arity, 
   return task;
 }
 
-std::unique_ptr<Task> worksheet_task(const std::string& name, int64_t base) {
-  auto sheet = worksheets::make_sheet(name, base);
+using Indices = std::vector<std::size_t>;
+
+scratchpads::Pass scratchpad_pass(bool single, Indices reads, std::optional<std::pair<int64_t, std::size_t>> changes,
+                                  Indices last, const Longs& start, const Longs& next, const Bytes& tokens) {
+  using scratchpads::Pass;
+  if (next.ndim() != 2 || next.shape(1) < 1 || tokens.ndim() != 3 || tokens.shape(0) != next.shape(0) ||
+      tokens.shape(1) != next.shape(1) || tokens.shape(2) > static_cast<int64_t>(Pass::most_tokens)) {
+    throw std::invalid_argument("a pass needs next [states, symbols] and tokens [states, symbols, up to 4]");
+  }
+  Pass pass;
+  pass.single = single;
+  pass.reads = std::move(reads);
+  if (changes) std::tie(pass.changes, pass.changed_by) = *changes;
+  pass.last = std::move(last);
+  pass.tokens = static_cast<std::size_t>(tokens.shape(2));
+  const auto symbols = static_cast<std::size_t>(next.shape(1));
+  pass.shift = std::bit_width(symbols - 1);
+  const auto begin = [&pass](int64_t state) { return static_cast<std::int32_t>(state << pass.shift); };
+  for (py::ssize_t i = 0; i < start.size(); ++i) pass.start.push_back(begin(start.data()[i]));
+  pass.table.resize(static_cast<std::size_t>(next.shape(0)) << pass.shift);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(next.size()); ++i) {
+    Pass::Entry& entry = pass.table[((i / symbols) << pass.shift) + i % symbols];
+    entry.next = begin(next.data()[i]);
+    std::memcpy(entry.tokens.data(), tokens.data() + i * pass.tokens, pass.tokens);
+  }
+  return pass;
+}
+
+using Maybe = std::optional<int64_t>;  // the number of an operand or a track, if any
+using TrackFields = std::tuple<Maybe, bool, int64_t, bool>;
+using PartFields = std::tuple<int64_t, Maybe, Indices, std::uint8_t, int>;
+
+std::unique_ptr<Task> scratchpad_task(int64_t base, int64_t segments, const std::vector<TrackFields>& tracks,
+                                      std::vector<scratchpads::Pass> passes, const std::vector<Longs>& runs,
+                                      const std::vector<PartFields>& tail, Maybe turns, Maybe columns, int64_t repeat,
+                                      bool divides, std::uint8_t separator) {
+  scratchpads::Tables tables;
+  tables.base = static_cast<int>(base);
+  tables.segments = segments;
+  for (const auto& [operand, each, moves, single] : tracks) {
+    tables.tracks.push_back({operand.value_or(scratchpads::none), each, moves, single});
+  }
+  tables.passes = std::move(passes);
+  if (runs.size() != tables.runs.size()) throw std::invalid_argument("a scratchpad needs runs of 8 kinds of rows");
+  for (std::size_t kind = 0; kind < runs.size(); ++kind) {
+    const int64_t* at = runs[kind].data();
+    for (py::ssize_t left = runs[kind].size(); left >= 10; left -= 10, at += 10) {  // [runs, 5, 2]
+      tables.runs[kind].push_back({at[0], at[2], {at[4], at[5]}, {at[6], at[7]}, {at[8], at[9]}});
+    }
+  }
+  for (const auto& [segment, track, lengths, end, row] : tail) {
+    const auto number = static_cast<scratchpads::Part::Row>(row);
+    tables.tail.push_back({segment, track.value_or(scratchpads::none), lengths, end, number});
+  }
+  tables.turns = turns.value_or(scratchpads::none);
+  tables.columns = columns.value_or(scratchpads::none);
+  tables.repeat = repeat;
   auto task = std::make_unique<Task>();
-  task->shape.base = static_cast<int>(base);
-  task->shape.divisor = sheet->divides();
+  task->shape.base = tables.base;
+  task->shape.divisor = divides;
   task->shape.skewed = true;
-  task->prompt.control = static_cast<int>(base);
-  task->prompt.repeated = name == "sum";
-  task->prompt.separators = {static_cast<std::uint8_t>(base + first_symbol)};
-  task->program = std::move(sheet);
+  task->prompt.control = tables.base;
+  task->prompt.repeated = !turns;
+  task->prompt.separators = {separator};
+  task->program = std::make_unique<scratchpads::Scratchpad>(std::move(tables));
   return task;
 }
 
@@ -215,7 +272,12 @@ void bind_tasks(py::module_& m) {
   m.def("column_task", &column_task, py::kw_only(), py::arg("base"), py::arg("control"), py::arg("arity"),
         py::arg("strings"), py::arg("last_digit"), py::arg("related"), py::arg("from_left"), py::arg("padded"),
         py::arg("reversed"), py::arg("limit"), py::arg("separators"), py::arg("passes"));
-  m.def("worksheet_task", &worksheet_task, py::arg("name"), py::arg("base"));
+  py::class_<scratchpads::Pass>(m, "ScratchpadPass", "Tables of one pass of a scratchpad's rows.")
+      .def(py::init(&scratchpad_pass), py::kw_only(), py::arg("single"), py::arg("reads"), py::arg("changes"),
+           py::arg("last"), py::arg("start"), py::arg("next"), py::arg("tokens"));
+  m.def("scratchpad_task", &scratchpad_task, py::kw_only(), py::arg("base"), py::arg("segments"), py::arg("tracks"),
+        py::arg("passes"), py::arg("runs"), py::arg("tail"), py::arg("turns"), py::arg("columns"), py::arg("repeat"),
+        py::arg("divides"), py::arg("separator"));
   py::class_<Task>(m, "Task", "A task on operands, ready for the core.")
       .def("sample", &sample, py::arg("where"), py::kw_only(), py::arg("size"), py::arg("threads"),
            "Problems of an address with their answers: tokens, targets, runs, start.")

@@ -11,7 +11,7 @@
 namespace arithtf {
 namespace {
 
-constexpr std::int64_t typical_runs = 8;
+constexpr std::int64_t most_reserved_runs = 1 << 16;
 
 std::uint8_t* put(std::uint8_t* out, int value, std::int64_t count = 1) {
   std::memset(out, value, static_cast<std::size_t>(count));
@@ -26,8 +26,9 @@ void read_lengths(Numbers numbers, std::vector<std::int64_t>& lengths) {
 // Writes instances one after the other; the memory between is used again.
 class Writer {
  public:
-  Writer(const Task& task, const Grid& grid, bool solved, std::int64_t part, Runs& runs, Buffers out)
-      : task_(task), grid_(grid), solved_(solved), part_(part), runs_(runs),
+  Writer(const Task& task, const Grid& grid, bool solved, std::int64_t part, std::int64_t instances, Runs& runs,
+         Buffers out)
+      : task_(task), grid_(grid), solved_(solved), part_(part), instances_(instances), runs_(runs),
         own_(runs.parts[static_cast<std::size_t>(part)]), out_(out) {}
 
   // `sample` addresses the random parts of the ids; without one they follow from the problem.
@@ -53,6 +54,8 @@ class Writer {
     entry.part = part_;
     entry.begin = begin;
     entry.count = static_cast<std::int64_t>(own_.size()) - begin;
+    // The others have about as many.
+    if (begin == 0) own_.reserve(static_cast<std::size_t>(std::min(entry.count * instances_, most_reserved_runs)));
     entry.gap = grid_.start + 1 - prompt;
     entry.row_stride = task_.program->row_stride(lengths_);
     // Of a drawn problem the address says all, the width of its batch too; a given one is like no other.
@@ -105,7 +108,7 @@ class Writer {
   const Task& task_;
   Grid grid_;
   bool solved_;
-  std::int64_t part_;
+  std::int64_t part_, instances_;
   Runs& runs_;
   std::vector<Run>& own_;
   Buffers out_;
@@ -121,8 +124,7 @@ Runs write_parts(const Task& task, const Grid& grid, bool solved, std::int64_t t
   runs.instances.resize(static_cast<std::size_t>(grid.instances));
   runs.parts.resize(static_cast<std::size_t>(parts));
   parallel_parts(grid.instances, parts, [&](std::int64_t part, std::int64_t begin, std::int64_t end) {
-    runs.parts[static_cast<std::size_t>(part)].reserve(static_cast<std::size_t>((end - begin) * typical_runs));
-    Writer writer(task, grid, solved, part, runs, out);
+    Writer writer(task, grid, solved, part, end - begin, runs, out);
     body(writer, begin, end);
   });
   return runs;

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.operands import Bytes
+from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, Where
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
 
 
@@ -39,18 +40,83 @@ class Division(ScratchpadTask):
     base: int = 10
 
     name = "division"
-    sheet = "quotient"
     sign = "/"
     example = "100/7"
-    names = (
-        *("first mark", "mark", "first borrow", "borrow", "flag", "first digit", "trial", "left"),
-        *("rest", "top", "first taken", "taken", "count", "digit", "end", "answer", "remainder"),
-    )
+
+    def __post_init__(self) -> None:
+        if self.base < 3:
+            raise ValueError(f"long division by trials needs a base of at least 3, got {self.base}")
+        super().__post_init__()
 
     @property
     def distributions(self) -> tuple[str, ...]:
         """Without "ripple", whose problems are 99..9 / 1 and 1 / 99..9."""
         return ("uniform", "repdigit", "lopsided", "zeros", "double")
+
+    def scratchpad(self) -> Scratchpad:
+        """Row t of a digit subtracts the divisor from the remainder so far, if that goes.
+
+        The remainder stands where the dividend does: its window begins at the dividend's first
+        digit and takes in one more with every turn.
+        """
+        words, base = self.vocabulary, self.base
+
+        def compare(borrow: int, column: tuple[int, ...]) -> tuple[int, tuple[int]]:
+            left, divisor = column
+            borrow = int(left < divisor + borrow)
+            return borrow, (borrow,)
+
+        def subtract(
+            state: tuple[bool, int], column: tuple[int, ...]
+        ) -> tuple[tuple[bool, int], tuple[int, int]]:
+            (goes, borrow), (left, divisor) = state, column
+            after = left - divisor - borrow if goes else left
+            return (goes, int(after < 0)), (after % base, int(after < 0))
+
+        def count(goes: int, column: tuple[int, ...]) -> tuple[int, tuple[int]]:
+            return 0, ((column[0] + goes) % base,)
+
+        mark = Pass(single=True, writes=("mark",), step=lambda *_: (0, (words.id(ROW),)))
+        borrows = Pass(reads=("remainder", "divisor"), writes=("borrow",), step=compare)
+        digits = Pass(
+            reads=("remainder", "divisor"),
+            writes=("remainder", "taken"),
+            ends=("remainder",),
+            start=lambda borrow: (borrow == 0, 0),
+            step=subtract,
+        )
+        counts = Pass(
+            single=True,
+            reads=("quotient",),
+            writes=("quotient",),
+            start=lambda state: int(state[0]),
+            step=count,
+        )
+        return Scratchpad(
+            segments=(
+                *("first mark", "mark", "first borrow", "borrow", "flag", "first digit", "trial"),
+                *("left", "rest", "top", "first taken", "taken", "count", "digit", "end"),
+                *("answer", "remainder"),
+            ),
+            turns=0,
+            columns=1,
+            repeat=base - 1,
+            divides=True,
+            tracks={
+                "remainder": Track(operand=0, moves=-1),
+                "divisor": Track(operand=1),
+                "quotient": Track(moves=-1),
+            },
+            passes=(mark, borrows, digits, counts),
+            segment=_segment,
+            tail=(
+                Part(segment="end", end=words.equals, row="next"),  # where a row would begin
+                Part(
+                    segment="answer", track="quotient", lengths=(0,), end=words.id(ROW), row="last"
+                ),
+                Part(segment="remainder", track="remainder", lengths=(1,)),
+            ),
+        )
 
     def truth(self, *operands: int) -> str:
         """Quotient and remainder."""
@@ -116,3 +182,16 @@ class Division(ScratchpadTask):
         ]:
             raise ValueError("the work does not end with '=', a quotient, '#' and a remainder")
         return f"{self.number(rows[-2][1:])} r {self.number(rows[-1][1:])}"
+
+
+def _segment(name: str, where: Where) -> str:
+    """Tokens that look up other cells than the rest of their row have segments of their own."""
+    if where.begins and where.first_column and name != "quotient":
+        return "first digit" if name == "remainder" else f"first {name}"
+    if name == "remainder":
+        top = where.ends and where.last_column
+        kept = "rest" if where.last_row else "left" if where.ends else "trial"
+        return "top" if top else kept
+    if name == "quotient":
+        return "digit" if where.ends else "count"
+    return "flag" if name == "borrow" and where.last_column else name

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks.arithmetic.scratchpad_task import ScratchpadTask
+from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, Where
+from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,59 @@ class Multiplication(ScratchpadTask):
     carry, and ends with the last sum 0.
 
     Args:
-        base: number base, 2..128.
+        base: number base, 2..41.
 
     Raises:
-        ValueError: a base that does not exist.
+        ValueError: a base that does not exist, or whose tables would be too large.
     """
 
     base: int = 10
 
     name = "multiplication"
-    sheet = "product"
     sign = "*"
     example = "12*34"
-    names = ("row", "high", "low", "sum", "final", "carry", "end", "answer")
+
+    def scratchpad(self) -> Scratchpad:
+        """Row j adds a * b_j to the running sum from its digit j on."""
+        words, base = self.vocabulary, self.base
+
+        def multiply(
+            state: tuple[int, int, int], column: tuple[int, ...]
+        ) -> tuple[tuple[int, int, int], tuple[int, ...]]:
+            (factor, high_before, carry), (a, above) = state, column
+            high, low = divmod(a * factor, base)
+            carry, digit = divmod(low + high_before + above + carry, base)
+            return (factor, high, carry), (high, low, digit, carry)
+
+        def segment(name: str, where: Where) -> str:
+            unchanged = where.first_column or where.last_row  # by later rows
+            return "final" if name == "sum" and unchanged else name
+
+        mark = Pass(
+            single=True,
+            reads=("b",),
+            writes=("row",),
+            step=lambda _, column: (column[0], (words.id(ROW),)),
+        )
+        products = Pass(
+            reads=("a", "sum"),
+            writes=("high", "low", "sum", "carry"),
+            ends=("sum",),  # the column above a's last digit
+            start=lambda factor: (factor, 0, 0),
+            step=multiply,
+        )
+        return Scratchpad(
+            segments=("row", "high", "low", "sum", "final", "carry", "end", "answer"),
+            turns=1,
+            columns=0,
+            tracks={"a": Track(operand=0), "b": Track(operand=1, moves=1), "sum": Track(moves=1)},
+            passes=(mark, products),
+            segment=segment,
+            tail=(
+                Part(segment="end", end=words.equals),
+                Part(segment="answer", track="sum", lengths=(0, 1)),
+            ),
+        )
 
     def truth(self, *operands: int) -> int:
         """The product."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.operands import Bytes, text_digits
+from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
 
 
@@ -37,10 +38,8 @@ class RunningSum(ScratchpadTask):
     terms: int = 3
 
     name = "running-sum"
-    sheet = "sum"
     sign = "+"
     example = "1+2+3"
-    names = ("row", "sum", "carry")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +60,23 @@ class RunningSum(ScratchpadTask):
     def distributions(self) -> tuple[str, ...]:
         """Uniform digits only."""
         return ("uniform",)
+
+    def scratchpad(self) -> Scratchpad:
+        """Row r adds operand r to the running sum."""
+        words, base = self.vocabulary, self.base
+
+        def add(carry: int, column: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
+            carry, digit = divmod(sum(column) + carry, base)
+            return carry, (digit, carry)
+
+        mark = Pass(single=True, writes=("row",), step=lambda *_: (0, (words.id(ROW),)))
+        sums = Pass(reads=("sum", "term"), writes=("sum", "carry"), ends=("sum",), step=add)
+        return Scratchpad(
+            segments=("row", "sum", "carry"),
+            tracks={"sum": Track(operand=0), "term": Track(operand=1, each=True)},
+            passes=(mark, sums),
+            tail=(Part(segment="row", row="next"),),  # where a row would begin
+        )
 
     def truth(self, *operands: int) -> int:
         """The sum."""

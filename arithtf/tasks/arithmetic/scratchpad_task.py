@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import lru_cache
 from itertools import groupby
-from typing import ClassVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from arithtf import _core
+from arithtf.tasks.arithmetic.scratchpad import Scratchpad
+from arithtf.tasks.arithmetic.scratchpad_tables import core_task
 from arithtf.tasks.arithmetic.task import ArithmeticTask
 from arithtf.tasks.instances import Segments
 
@@ -26,22 +28,24 @@ class ScratchpadTask(ArithmeticTask):
     splits "test" and "all" are uniform.
     """
 
-    sheet: ClassVar[str]
     symbols = (ROW,)
-    names: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        self.core  # noqa: B018  refuses bases that do not exist
+        self.core  # noqa: B018  refuses a base that does not exist, or has too large tables
+
+    @abstractmethod
+    def scratchpad(self) -> Scratchpad:
+        """How the work is written."""
 
     @property
     def core(self) -> _core.Task:
-        """The program, made once."""
-        return _core_sheet(self.sheet, self.base)
+        """The scratchpad's tables, made once."""
+        return _compiled(self).core
 
     @property
     def segments(self) -> Segments:
         """The prompt's, then those of the work and the answer."""
-        return Segments((*self.prompt, *self.names), self.prompt)
+        return _compiled(self).segments
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -107,6 +111,15 @@ def _counted(label: str, text: str, times: int) -> tuple[str, str]:
     return f"{label}, {times} times" if times > 1 else label, text
 
 
+class _Compiled(NamedTuple):
+    """What follows from a task's scratchpad."""
+
+    segments: Segments
+    core: _core.Task
+
+
 @lru_cache(maxsize=64)
-def _core_sheet(sheet: str, base: int) -> _core.Task:
-    return _core.worksheet_task(sheet, base)
+def _compiled(task: ScratchpadTask) -> _Compiled:
+    pad = task.scratchpad()
+    segments = Segments((*task.prompt, *pad.segments), task.prompt)
+    return _Compiled(segments, core_task(pad, task.vocabulary, task.prompt, task.sign))

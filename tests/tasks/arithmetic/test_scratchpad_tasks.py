@@ -7,8 +7,11 @@ import worksheet_oracle as oracle
 from arithtf.tasks import (
     IGNORE,
     NO_ID,
+    Address,
+    Batch,
     Coupling,
     Division,
+    Draw,
     Level,
     Multiplication,
     Operands,
@@ -16,7 +19,9 @@ from arithtf.tasks import (
     RunningSum,
     show,
     task_from_dict,
+    task_to_dict,
 )
+from arithtf.tasks.couplings import lookups
 
 TASKS = (Multiplication, RunningSum, Division)
 
@@ -31,11 +36,11 @@ def mixed(task, seed: int) -> Coupling:
 
     def forms(chance: float) -> dict[str, Place]:
         found = {}
-        for segment in task.segments:
+        for segment in task.segments.names:
             if rng.random() > chance:
                 continue
-            names = ["offset", "left", "row", "index", "pitch", "cell"]
-            names += ["right"] if segment in task.complete else []
+            names = ["offset", "left", "row", "index", "row_stride", "cell"]
+            names += ["right"] if segment in task.segments.prompt else []
             found[segment] = Place(**{n: int(rng.integers(-4, 5)) for n in names})
         return found
 
@@ -49,17 +54,17 @@ def mixed(task, seed: int) -> Coupling:
     )
 
 
-def form_id(level, form, place, n, pitch):
+def form_id(level, form, place, n, stride):
     if form is None:
         return NO_ID
     i, r, row = place
     value = form.offset + form.left * i + form.right * r + form.row * row + form.index * n
-    value += (form.pitch + form.cell * row) * pitch + level.start[0]
+    value += (form.row_stride + form.cell * row) * stride + level.start[0]
     return value % level.period if level.period else value
 
 
 def check_row(task, coupling, batch, row, problem, solved=True):
-    tokens, pitch = instance(task, problem)
+    tokens, stride = instance(task, problem)
     prompt = next(n for n, t in enumerate(tokens) if t[0] == "=") + 1
     columns = [0, *range(batch.start + 2 - prompt, batch.start + 1 - prompt + len(tokens))]
     expected = np.full(batch.tokens.shape[1], task.base)
@@ -71,10 +76,10 @@ def check_row(task, coupling, batch, row, problem, solved=True):
         if n >= prompt and solved:
             targets[columns[n] - 1] = token
         for number, level in enumerate(coupling.levels):
-            key[number, columns[n]] = form_id(level, level.key.get(segment), place, n, pitch)
+            key[number, columns[n]] = form_id(level, level.key.get(segment), place, n, stride)
             if n:
                 form = level.query.get(segment)
-                query[number, columns[n - 1]] = form_id(level, form, place, n, pitch)
+                query[number, columns[n - 1]] = form_id(level, form, place, n, stride)
     assert batch.tokens[row].tolist() == expected.tolist()
     assert batch.targets[row].tolist() == targets.tolist()
     assert batch.key_ids[row].tolist() == key.tolist()
@@ -104,8 +109,9 @@ def operands_of(task, problems) -> Operands:
 def test_layout_token_by_token(kind, base, solved):
     task = kind(base)
     problems = problems_of(task, base)
-    for coupling in (task.work().coupling, mixed(task, base)):
-        batch = task.layout(coupling, operands_of(task, problems), solved=solved)
+    for coupling in (lookups(task), mixed(task, base)):
+        made = task.instances(operands_of(task, problems), solved=solved)
+        batch = Batch.of(made, coupling)
         for row, problem in enumerate(problems):
             check_row(task, coupling, batch, row, problem, solved)
 
@@ -116,9 +122,9 @@ def test_sums_of_many_operands(terms):
     task = RunningSum()
     problems = [tuple(int(x) for x in rng.integers(0, 10**k, terms)) for k in (1, 3, 7)]
     problems.append((10**5 - 1,) * terms)
-    batch = task.layout(task.work().coupling, operands_of(task, problems))
+    batch = Batch.of(task.instances(operands_of(task, problems)), lookups(task))
     for row, problem in enumerate(problems):
-        check_row(task, task.work().coupling, batch, row, problem)
+        check_row(task, lookups(task), batch, row, problem)
     answers = task.answer(operands_of(task, problems))
     assert [task.render(a) for a in answers] == [str(sum(p)) for p in problems]
 
@@ -129,12 +135,13 @@ def test_columns_are_those_a_problem_needs(kind):
     for problem in problems_of(task, 0):
         operands = operands_of(task, [problem])
         lengths = np.diff(operands.offsets).reshape(1, -1)
-        batch = task.layout(task.work().coupling, operands)
-        assert batch.tokens.shape[1] == task.columns(lengths)[0] == len(instance(task, problem)[0])
-        assert task.room(lengths)[0] == (batch.targets != IGNORE).sum()
-        wide = task.layout(task.work().coupling, operands, width=12)
-        assert wide.tokens.shape[1] == task.columns(np.full((1, operands.arity), 12))[0]
-        check_row(task, task.work().coupling, wide, 0, problem)
+        made = task.instances(operands)
+        assert made.tokens.shape[1] == task.sequence_length(lengths)[0]
+        assert made.tokens.shape[1] == len(instance(task, problem)[0])
+        assert task.max_answer_tokens(lengths)[0] == (made.targets != IGNORE).sum()
+        wide = Batch.of(task.instances(operands, max_length=12), lookups(task))
+        assert wide.tokens.shape[1] == task.sequence_length(np.full((1, operands.arity), 12))[0]
+        check_row(task, lookups(task), wide, 0, problem)
 
 
 @pytest.mark.parametrize(("n", "m"), [(300, 200), (1, 400), (400, 1)])
@@ -146,22 +153,22 @@ def test_long_problems_are_python_integers(kind, n, m):
     answer = task.answer(operands)[0]
     true = {"*": str(a * b), "+": str(a + b), "/": f"{a // b} r {a % b}"}[task.sign]
     assert task.render(answer) == true
-    assert task.problem(operands, 0) == f"{a}{task.sign}{b}={true}"
+    assert task.problem_text(operands, 0) == f"{a}{task.sign}{b}={true}"
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_batch_is_the_layout_of_its_operands_for_any_threads(kind):
+def test_a_sample_is_its_operands_for_any_threads(kind):
     task = kind()
-    coupling = task.work().coupling
-    address = {"seed": 5, "split": "train", "step": 9, "lengths": (1, 4), "size": 40}
-    batch = task.batch(coupling, **address)
-    laid = task.layout(coupling, task.operands(**address), width=4)
+    coupling = lookups(task)
+    address, draw = Address(5, "train", 9), Draw((1, 4), 40)
+    batch = Batch.of(task.sample(address, draw), coupling)
+    laid = Batch.of(task.instances(task.operands(address, draw), max_length=4), coupling)
     for threads in (1, 3, 8):
-        again = task.batch(coupling, **address, threads=threads)
+        again = Batch.of(task.sample(address, draw, threads=threads), coupling, threads=threads)
         for x, y, z in zip(batch[:4], laid[:4], again[:4], strict=True):
             assert np.array_equal(x, y)
             assert np.array_equal(x, z)
-    other = task.batch(coupling, **{**address, "step": 10})
+    other = task.sample(address._replace(step=10), draw)
     assert not np.array_equal(batch.tokens, other.tokens)
 
 
@@ -170,9 +177,8 @@ def test_starts_are_drawn_in_training_only():
     coupling = Coupling("s", (level,))
     found = {}
     for split in ("train", "test"):
-        batch = Multiplication().batch(
-            coupling, seed=1, split=split, step=0, lengths=(3, 3), size=50
-        )
+        made = Multiplication().sample(Address(1, split, 0), Draw((3, 3), 50))
+        batch = Batch.of(made, coupling)
         found[split] = batch.query_ids[:, 0].max(axis=1)
     assert set(found["test"].tolist()) == {3}
     assert len(set(found["train"].tolist())) > 20
@@ -185,7 +191,7 @@ def test_splits_share_no_problem(kind):
     task = kind()
     draws = {}
     for split in ("train", "test"):
-        operands = task.operands(seed=1, split=split, step=0, lengths=(1, 2), size=2000)
+        operands = task.operands(Address(1, split, 0), Draw((1, 2), 2000))
         assert (task.in_test_split(operands) == (split == "test")).all()
         draws[split] = {tuple(sorted("".join(map(str, d)) for d in p)) for p in operands}
     assert not draws["train"] & draws["test"]
@@ -195,7 +201,7 @@ def test_splits_share_no_problem(kind):
 @pytest.mark.parametrize("kind", TASKS)
 def test_digits_are_uniform_but_large_in_half_of_training(kind, split):
     """By the operands' last digits: a first one is never 0."""
-    drawn = kind().operands(seed=4, split=split, step=2, lengths=(4, 4), size=4000)
+    drawn = kind().operands(Address(4, split, 2), Draw((4, 4), 4000))
     last = drawn.digits[drawn.offsets[1:] - 1]
     counts = np.bincount(last, minlength=10)
     digits = np.arange(10)
@@ -206,14 +212,16 @@ def test_digits_are_uniform_but_large_in_half_of_training(kind, split):
     assert ((counts - expected) ** 2 / expected).sum() < 27.9
 
 
-@pytest.mark.parametrize(("kind", "draw"), [(t, k) for t in TASKS for k in t.kinds])
-def test_kinds(kind, draw):
+@pytest.mark.parametrize(
+    ("kind", "distribution"), [(kind, d) for kind in TASKS for d in kind().distributions]
+)
+def test_distributions(kind, distribution):
     task = kind()
-    address = {"seed": 2, "split": "all", "step": 1, "lengths": (3, 4), "size": 30, "kind": draw}
-    batch = task.batch(task.work().coupling, **address)
-    for row, problem in enumerate(task.operands(**address)):
+    address, draw = Address(2, "all", 1), Draw((3, 4), 30, distribution)
+    batch = Batch.of(task.sample(address, draw), lookups(task))
+    for row, problem in enumerate(task.operands(address, draw)):
         numbers = tuple(int("".join(map(str, digits))) for digits in problem)
-        check_row(task, task.work().coupling, batch, row, numbers)
+        check_row(task, lookups(task), batch, row, numbers)
 
 
 def test_parse_and_render():
@@ -224,8 +232,9 @@ def test_parse_and_render():
     assert written == "#088004400#060103400=8040"
     sums = Operands.from_ints([(7, 8, 9)], arity=3)
     assert total.vocabulary.text(total.answer(sums)[0]) == "#51100#41200"
-    assert quotient.problem(Operands.from_ints([(100, 7)]), 0) == "100/7=14 r 2"
-    assert Multiplication(16).problem(Operands.from_ints([(255, 17)], base=16), 0) == "ff*11=10ef"
+    assert quotient.problem_text(Operands.from_ints([(100, 7)]), 0) == "100/7=14 r 2"
+    hexadecimal = Operands.from_ints([(255, 17)], base=16)
+    assert Multiplication(16).problem_text(hexadecimal, 0) == "ff*11=10ef"
 
 
 def test_trials_that_change_nothing_are_shown_once_with_their_number():
@@ -281,18 +290,18 @@ def test_work_without_an_answer_cannot_be_rendered():
 
 def test_refusals():
     task = Multiplication()
-    coupling, operands = task.work().coupling, Operands.from_ints([(123, 4)])
+    operands = Operands.from_ints([(123, 4)])
     with pytest.raises(ValueError, match="at least the longest operand, 3"):
-        task.layout(coupling, operands, width=2)
-    with pytest.raises(ValueError, match="kind must be one of"):
-        task.operands(seed=0, split="all", step=0, lengths=(1, 2), size=1, kind="chain")
+        task.instances(operands, max_length=2)
+    with pytest.raises(ValueError, match="distribution must be one of"):
+        task.operands(Address(0, "all", 0), Draw((1, 2), 1, "chain"))
     right = Coupling("c", (Level(name="l", key={"sum": Place(right=1)}, query={}),))
     with pytest.raises(ValueError, match="right must be 0"):
-        task.layout(right, operands)
+        right.ids(task.instances(operands))
     long = Operands.from_digits([(np.ones(10**5, np.uint8),) * 2])
     with pytest.raises(ValueError, match="32-bit ids"):
-        task.layout(coupling, long)
-    with pytest.raises(ValueError, match="at least one problem of 2"):
+        task.instances(long)
+    with pytest.raises(ValueError, match="expected 2 operands, got 1"):
         task.answer(Operands.from_ints([(1,)], arity=1))
     with pytest.raises(ValueError, match="divides by 0"):
         Division().answer(Operands.from_ints([(7, 0)]))
@@ -304,20 +313,19 @@ def test_refusals():
 
 def test_divisors_are_drawn_without_zero():
     task = Division()
-    for kind in task.kinds:
-        operands = task.operands(
-            seed=3, split="all", step=0, lengths=(1, 3) if kind == "uniform" else (3, 3),
-            size=500, kind=kind,
-        )  # fmt: skip
+    for distribution in task.distributions:
+        lengths = (1, 3) if distribution == "uniform" else (3, 3)
+        operands = task.operands(Address(3, "all", 0), Draw(lengths, 500, distribution))
         assert all(int("".join(map(str, b))) > 0 for _, b in operands)
 
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_round_trips_and_show(kind):
     task = kind(7)
-    work = task.work()
-    assert task_from_dict(task.to_dict()) == task
-    assert Coupling.from_dict(work.coupling.to_dict()) == work.coupling
-    text = show(task, work.coupling, task.layout(work.coupling, operands_of(task, [(3, 4)])), 0)
+    coupling = lookups(task)
+    assert task_from_dict(task_to_dict(task)) == task
+    assert Coupling.from_dict(coupling.to_dict()) == coupling
+    batch = Batch.of(task.instances(operands_of(task, [(3, 4)])), coupling)
+    text = show(task, coupling, batch, 0)
     tokens = [t for _, t, *_ in instance(task, (3, 4))[0]]
     assert text.splitlines()[1].split() == ["token", *task.vocabulary.text(np.array(tokens))]

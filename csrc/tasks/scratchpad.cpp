@@ -1,0 +1,261 @@
+#include "tasks/scratchpad.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace arithtf::scratchpads {
+namespace {
+
+std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(std::string("scratchpad tables: ") + what);
+}
+
+std::int64_t digits_of(const Part& part, Lengths lengths) {
+  std::int64_t count = 0;
+  for (const std::size_t operand : part.lengths) count += lengths[operand];
+  return count;
+}
+
+// The tracks of one instance and their windows; after them two of a row's columns each: zeros, for passes that read
+// fewer tracks than they can, and what is left by those that change none.
+class Cells {
+ public:
+  Cells(const Tables& tables, Numbers operands, Lengths lengths, std::int64_t turns, std::int64_t columns)
+      : tables_(tables), operands_(operands), turns_(turns) {
+    std::int64_t begin = 0;
+    for (std::size_t t = 0; t < tables.tracks.size() + 2; ++t) {
+      std::int64_t count = columns;
+      if (t < tables.tracks.size()) {
+        const Track& track = tables.tracks[t];
+        count = (track.single ? 1 : columns) + (track.moves != 0 ? turns - 1 : 0);
+        for (const Part& part : tables.tail) {  // also what is copied though no row has seen it
+          if (part.track == static_cast<std::int64_t>(t)) count = std::max(count, digits_of(part, lengths));
+        }
+      }
+      tracks_[t] = {begin, count, nullptr};
+      begin += count;
+    }
+    cells_.resize(size(begin));
+    for (Place& place : tracks_) place.window = cells_.data() + place.begin;
+    for (std::size_t t = 0; t < tables.tracks.size(); ++t) load(t, tables.tracks[t].operand);
+  }
+
+  void turn(std::int64_t number) {
+    for (std::size_t t = 0; t < tables_.tracks.size(); ++t) {
+      const Track& track = tables_.tracks[t];
+      if (track.each && number > 0) load(t, track.operand + number);
+      const std::int64_t moved = track.moves < 0 ? turns_ - 1 - number : track.moves * number;
+      tracks_[t].window = cells_.data() + tracks_[t].begin + moved;
+    }
+  }
+
+  const std::uint8_t* read(const Pass& pass, std::size_t number) const {
+    return tracks_[number < pass.reads.size() ? pass.reads[number] : tables_.tracks.size()].window;
+  }
+  std::uint8_t* changed(const Pass& pass) const {
+    return tracks_[pass.changes != none ? size(pass.changes) : tables_.tracks.size() + 1].window;
+  }
+  const std::uint8_t* lowest(std::int64_t track) const { return cells_.data() + tracks_[size(track)].begin; }
+
+ private:
+  struct Place {
+    std::int64_t begin, count;
+    std::uint8_t* window;
+  };
+
+  void load(std::size_t track, std::int64_t operand) {
+    if (operand == none) return;
+    std::uint8_t* begin = cells_.data() + tracks_[track].begin;
+    const Number& number = operands_[size(operand)];
+    const std::int64_t read = std::min(number.length, tracks_[track].count);
+    std::reverse_copy(number.digits + number.length - read, number.digits + number.length, begin);
+    std::fill(begin + read, begin + tracks_[track].count, std::uint8_t{0});
+  }
+
+  const Tables& tables_;
+  Numbers operands_;
+  std::int64_t turns_;
+  std::array<Place, Tables::most_tracks + 2> tracks_{};
+  std::vector<std::uint8_t> cells_;
+};
+
+// A pass in one row: reads its columns one by one, and writes their tokens to `out`.
+struct Scan {
+  const Pass& pass;
+  std::array<const std::uint8_t*, Pass::most_reads> read;
+  std::uint8_t* changed;
+  std::int32_t base, state;
+  std::uint8_t* out;
+
+  Pass::Entry next(std::int64_t column) {
+    const Pass::Entry entry = pass.table[size(state + read[0][column] + base * read[1][column])];
+    changed[column] = entry.tokens[pass.changed_by];
+    state = entry.next;
+    return entry;
+  }
+
+  template <std::size_t tokens>
+  void columns(std::int64_t count) {
+    Scan at = *this;  // in registers: what is written could be this object
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Pass::Entry entry = at.next(i);
+      std::memcpy(at.out, entry.tokens.data(), tokens);
+      at.out += tokens;
+    }
+    state = at.state;
+    out = at.out;
+  }
+
+  // All columns but the last.
+  void columns_before(std::int64_t last) {
+    switch (pass.tokens) {
+      case 0: return columns<0>(last);
+      case 1: return columns<1>(last);
+      case 2: return columns<2>(last);
+      case 3: return columns<3>(last);
+      default: return columns<4>(last);
+    }
+  }
+};
+
+std::uint8_t* write_row(const Tables& tables, const Cells& cells, std::int64_t columns, std::uint8_t* out) {
+  std::size_t before = 0;
+  for (const Pass& pass : tables.passes) {
+    Scan scan{pass, {cells.read(pass, 0), cells.read(pass, 1)}, cells.changed(pass), tables.base, pass.start[before], out};
+    const std::int64_t last = pass.single ? 0 : columns - 1;
+    if (last > 0) scan.columns_before(last);
+    const Pass::Entry entry = scan.next(last);
+    out = scan.out;
+    for (const std::size_t token : pass.last) *out++ = entry.tokens[token];
+    before = size(entry.next >> pass.shift);
+  }
+  return out;
+}
+
+}  // namespace
+
+void Tables::check() const {
+  check_base(base);
+  require((turns == none) == (columns == none), "turns and columns of single operands, or of all");
+  require(turns < 2 && columns < 2, "one of the first two operands for turns and columns");
+  require(repeat >= 1 && !passes.empty() && !tail.empty(), "rows with passes, and an end");
+  require(tracks.size() <= most_tracks, "few tracks");
+  for (const Track& track : tracks) {
+    require(track.operand < 2 && (!track.each || (track.operand == 1 && turns == none)), "tracks of operands");
+    require(track.moves >= -1 && track.moves <= 1, "tracks that move by a cell");
+  }
+  const auto segment = [&](std::int64_t number) { return number >= 0 && number < segments; };
+  for (const auto& kind : runs) {
+    for (const RowRun& run : kind) require(segment(run.segment), "segments of rows");
+  }
+  std::int64_t before = 1;
+  for (const Pass& pass : passes) {
+    std::int64_t symbols = 1;
+    for (const std::size_t track : pass.reads) {
+      require(track < tracks.size() && tracks[track].single == pass.single, "tracks to be read");
+      symbols *= base;
+    }
+    const auto count = std::ssize(pass.table);
+    const std::int64_t states = count >> pass.shift;
+    require(pass.reads.size() <= Pass::most_reads && pass.tokens <= Pass::most_tokens, "few reads and tokens");
+    require(symbols <= std::int64_t{1} << pass.shift && states > 0 && count == states << pass.shift,
+           "entries [states, symbols]");
+    require(std::ssize(pass.start) == before, "a start for every state of the pass before");
+    before = states;
+    const auto begins = [&](std::int32_t at) { return at >= 0 && at < count && (at >> pass.shift) << pass.shift == at; };
+    require(std::all_of(pass.start.begin(), pass.start.end(), begins), "starts at states");
+    require(std::all_of(pass.last.begin(), pass.last.end(), [&](std::size_t t) { return t < pass.tokens; }),
+           "tokens of the last column");
+    const bool changes = pass.changes != none;
+    require(!changes || (pass.changes < std::ssize(tracks) && pass.changed_by < pass.tokens &&
+                        tracks[size(pass.changes)].single == pass.single),
+           "a track that a pass changes");
+    for (const Pass::Entry& entry : pass.table) {
+      require(begins(entry.next), "next states");
+      require(!changes || entry.tokens[pass.changed_by] < base, "digits for the track that a pass changes");
+    }
+  }
+  for (const Part& part : tail) {
+    require(segment(part.segment) && part.track < std::ssize(tracks), "segments and tracks of the end");
+    require(std::all_of(part.lengths.begin(), part.lengths.end(), [](std::size_t k) { return k < 2; }),
+           "lengths of the first two operands at the end");
+  }
+}
+
+Scratchpad::Scratchpad(Tables tables) : tables_(std::move(tables)) { tables_.check(); }
+
+Scratchpad::Sizes Scratchpad::sizes(Lengths lengths) const {
+  if (tables_.turns != none) return {lengths[size(tables_.turns)], lengths[size(tables_.columns)] + 1};
+  // k numbers below base^L have a sum below k base^L: the digits of k - 1 are enough above the longest. One
+  // more column makes every row end with a 0.
+  const std::int64_t turns = std::ssize(lengths) - 1;
+  std::int64_t columns = *std::max_element(lengths.begin(), lengths.end()) + 1;
+  for (std::int64_t rest = turns; rest > 0; rest /= tables_.base) ++columns;
+  return {turns, columns};
+}
+
+std::int64_t Scratchpad::row_tokens(std::int64_t columns) const {
+  std::int64_t length = 0;
+  for (const Pass& pass : tables_.passes) {
+    length += std::ssize(pass.last) + (pass.single ? 0 : (columns - 1) * static_cast<std::int64_t>(pass.tokens));
+  }
+  return length;
+}
+
+std::int64_t Scratchpad::answer_tokens(Lengths lengths) const {
+  const auto [turns, columns] = sizes(lengths);
+  std::int64_t tokens = turns * tables_.repeat * row_tokens(columns);
+  for (const Part& part : tables_.tail) tokens += digits_of(part, lengths) + 1;
+  return tokens;
+}
+
+void Scratchpad::expect(Lengths lengths, std::int64_t, RunList& runs) const {
+  const auto [turns, columns] = sizes(lengths);
+  const std::int64_t tokens = row_tokens(columns);
+  // Rows of operands are numbered like these, from 1 on.
+  const std::int64_t first_row = tables_.turns == none ? 1 : 0, last_row = first_row + turns * tables_.repeat - 1;
+  std::int64_t token = 1, row = first_row;
+  for (const std::int64_t digits : lengths) token += digits + 1;  // the prompt
+  for (std::int64_t turn = 0; turn < turns; ++turn) {
+    for (std::int64_t nth = 0; nth < tables_.repeat; ++nth, ++row, token += tokens) {
+      const bool begins = nth == 0, ends = nth == tables_.repeat - 1;
+      const std::size_t kind = (begins ? 1u : 0u) | (ends ? 2u : 0u) | (row == last_row ? 4u : 0u);
+      for (const RowRun& run : tables_.runs[kind]) {
+        const std::int64_t length = run.length.at(columns);
+        if (length == 0) continue;
+        runs.add(run.segment, row, length, run.first.at(columns), run.stride, token + run.token.at(columns));
+      }
+    }
+  }
+  for (const Part& part : tables_.tail) {
+    const std::int64_t number = part.row == Part::zero_row ? 0 : part.row == Part::last_row ? last_row : last_row + 1;
+    const std::int64_t length = digits_of(part, lengths) + 1;
+    runs.add(part.segment, number, length, 0, 1, token);
+    token += length;
+  }
+}
+
+std::int64_t Scratchpad::write(Numbers operands, std::uint8_t* out, RunList* runs) const {
+  thread_local std::vector<std::int64_t> lengths;
+  lengths.clear();
+  for (const Number& number : operands) lengths.push_back(number.length);
+  const auto [turns, columns] = sizes(lengths);
+  Cells cells(tables_, operands, lengths, turns, columns);
+  std::uint8_t* at = out;
+  for (std::int64_t turn = 0; turn < turns; ++turn) {
+    cells.turn(turn);
+    for (std::int64_t nth = 0; nth < tables_.repeat; ++nth) at = write_row(tables_, cells, columns, at);
+  }
+  for (const Part& part : tables_.tail) {
+    if (part.track != none) at = std::copy_n(cells.lowest(part.track), digits_of(part, lengths), at);
+    *at++ = part.end;
+  }
+  if (runs) expect(lengths, at - out, *runs);
+  return at - out;
+}
+
+}  // namespace arithtf::scratchpads
