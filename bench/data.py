@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from arithtf.tasks import Addition, Operands, couplings
+from arithtf.tasks import Addition, Address, Batch, Draw, Operands, couplings
 from bench.registry import Row, benchmark
 
 REPEATS = 5
@@ -41,18 +41,15 @@ def data() -> Iterator[Row]:
 
         def batches(digits: int = digits, size: int = size, threads: int = threads) -> None:
             for step in range(STEPS):
-                task.batch(
+                Batch.of(
+                    task.sample(
+                        Address(0, "train", step), Draw((digits, digits), size), threads=threads
+                    ),
                     coupling,
-                    seed=0,
-                    split="train",
-                    step=step,
-                    lengths=(digits, digits),
-                    size=size,
-                    threads=threads,
                 )
 
-        batch = task.batch(
-            coupling, seed=0, split="train", step=0, lengths=(digits, digits), size=size
+        batch = Batch.of(
+            task.sample(Address(0, "train", 0), Draw((digits, digits), size)), coupling
         )
         tokens = int((batch.tokens != task.vocabulary.pad).sum()) * STEPS
         written = sum(array.nbytes for array in batch[:4]) * STEPS
@@ -60,10 +57,10 @@ def data() -> Iterator[Row]:
         yield _row(f"batches of {size}", digits, threads, tokens, written, seconds, bandwidth)
     digits = 10**7
     long = Operands.from_digits([(np.full(digits, 9, np.uint8), np.ones(1, np.uint8))])
-    batch = task.layout(coupling, long)
+    batch = Batch.of(task.instances(long), coupling)
     tokens = int((batch.tokens != task.vocabulary.pad).sum())
     written = sum(array.nbytes for array in batch[:4])
-    seconds = best_seconds(lambda: task.layout(coupling, long))
+    seconds = best_seconds(lambda: Batch.of(task.instances(long), coupling))
     yield _row("one sum, full ripple", digits, 1, tokens, written, seconds, bandwidth)
 
 

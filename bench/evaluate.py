@@ -20,7 +20,7 @@ from arithtf.evaluate import Solver, stress, verify_operands
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_model
-from arithtf.tasks import Operands
+from arithtf.tasks import Address, Draw, Operands
 from arithtf.train import train
 from bench.registry import Row, benchmark
 
@@ -62,11 +62,7 @@ def verify_rows() -> Iterator[Row]:
     imports = peak_mib()
     for digits in DIGITS:
         operands = recipe.task.operands(
-            seed=1,
-            split="all",
-            step=0,
-            lengths=(digits, digits),
-            size=max(1, EQUAL_WORK // digits),
+            Address(1, "all", 0), Draw((digits, digits), max(1, EQUAL_WORK // digits))
         )
 
         def work(operands: Operands = operands) -> None:

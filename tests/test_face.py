@@ -10,7 +10,7 @@ import torch
 import arithtf
 from arithtf.recipes import get_recipe
 from arithtf.runs import RunError
-from arithtf.tasks import Operands
+from arithtf.tasks import Batch, Operands
 
 
 def test_importing_is_light():
@@ -27,7 +27,7 @@ def test_load_solve_logits(trained_run):
     run = arithtf.load(trained_run)
     assert run.solve(["1+2", "999+1", "1-2"]) == ["3", "1000", "error"]
     assert run.recipe == get_recipe("addition")
-    batch = run.recipe.task.layout(run.recipe.coupling, Operands.from_ints([(57, 68)]))
+    batch = Batch.of(run.recipe.task.instances(Operands.from_ints([(57, 68)])), run.recipe.coupling)
     logits = run.logits(batch.tokens, batch.query_ids, batch.key_ids)
     answer = logits[0, batch.start : -1].argmax(-1)
     assert answer[:3].tolist() == [5, 2, 1]

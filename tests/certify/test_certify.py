@@ -20,7 +20,7 @@ from arithtf.certify import (
 from arithtf.encodings import FIRE, KERPLE, Learned, RoPE, Sinusoidal
 from arithtf.model import Transformer
 from arithtf.runs import weights_hash
-from arithtf.tasks import Addition, Operands, couplings
+from arithtf.tasks import Addition, Batch, Operands, couplings
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_worst_context_is_shown_as_a_problem_that_has_it(tiny, naive, certificat
     checked = check_contexts(tiny.model, tiny.contexts, tiny.task.vocabulary, ("reference",))
     worst = int(checked.margin.argmin())
     a, b = (int(x, 3) for x in certificate.worst.problem.partition("=")[0].split("+"))
-    batch = naive.layout([(a, b)], naive.aligned(), base=3)
+    batch = Batch.of(naive.instances(naive.aligned(), base=3), [(a, b)])
     seen = naive.context_at(batch, [(1, 0)], 1, 0, batch.start + certificate.worst.place)
     assert seen == naive.as_set(tiny.contexts)[worst]
     assert certificate.worst.margin == certificate.margin
@@ -184,7 +184,7 @@ def test_clash_names_two_real_problems_with_one_context(naive):
     found = []
     for problem, place in zip(problems, places, strict=True):
         a, b = map(int, problem.partition("=")[0].split("+"))
-        batch = naive.layout([(a, b)], naive.aligned())
+        batch = Batch.of(naive.instances(naive.aligned()), [(a, b)])
         column = batch.start + place
         found.append((naive.context_at(batch, [(0, 0)], 1, 0, column), batch.targets[0, column]))
     assert found[0][0] == found[1][0]
@@ -248,6 +248,6 @@ def test_every_context_of_random_long_sums_is_in_the_set(tiny):
         tuple(np.concatenate([[1], rng.integers(0, 3, n - 1)]) for n in rng.integers(1, 200, 2))
         for _ in range(200)
     ]
-    batch = tiny.task.layout(tiny.coupling, Operands.from_digits(problems))
-    known = collect([tiny.task.layout(tiny.coupling, tiny.operands)], [(1, 0)], 1)
+    batch = Batch.of(tiny.task.instances(Operands.from_digits(problems)), tiny.coupling)
+    known = collect([Batch.of(tiny.task.instances(tiny.operands), tiny.coupling)], [(1, 0)], 1)
     assert known.missing(collect([batch], [(1, 0)], 1)) == 0

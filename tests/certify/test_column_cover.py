@@ -7,10 +7,14 @@ import pytest
 
 from arithtf.certify import find_conflicts
 from arithtf.certify.contexts import collect, layouts
+from arithtf.certify.cover import covering_set
 from arithtf.tasks import (
+    Address,
+    Batch,
     Comparison,
     Copy,
     Coupling,
+    Draw,
     Increment,
     Level,
     ModularAddition,
@@ -33,7 +37,7 @@ def paired_columns(task):
     """
     key = {"a": Place(right=2), "b": Place(offset=1, right=2)}
     place = Place(left=2)
-    if "sign" not in task.segments:
+    if "sign" not in task.segments.names:
         return Coupling("paired_columns", (Level(name="column", key=key, query={"answer": place}),))
     row = Place(left=1)
     levels = (
@@ -107,7 +111,7 @@ def test_cover_equals_brute_force(case):
     task, make, windows, longest = case
     coupling = make(task)
     brute = collected(task, coupling, windows, everything(task, longest))
-    cover = collected(task, coupling, windows, task.cover(coupling, windows))
+    cover = collected(task, coupling, windows, covering_set(task, coupling, windows))
     assert cover.missing(brute) == 0, "the cover misses contexts that occur"
     assert brute.missing(cover) == 0, "the cover has contexts that short problems do not"
     assert cover.conflicts() == []
@@ -122,7 +126,7 @@ def test_rows_that_see_each_other_are_covered():
     coupling = Coupling("rows", (Level(name="rows", key=key, query=query),))
     for windows in ([(1, 0)], [(0, 1)]):
         brute = collected(task, coupling, windows, everything(task, 7))
-        cover = collected(task, coupling, windows, task.cover(coupling, windows))
+        cover = collected(task, coupling, windows, covering_set(task, coupling, windows))
         assert cover.missing(brute) == 0
         assert brute.missing(cover) == 0
 
@@ -160,12 +164,10 @@ def test_windows_too_small_conflict(task, make, windows):
 def test_cover_contains_random_problems(case, lengths):
     task, make, windows, _ = case
     coupling = make(task)
-    cover = collected(task, coupling, windows, task.cover(coupling, windows))
-    kinds = [kind for kind in task.kinds if kind != "chain"]
+    cover = collected(task, coupling, windows, covering_set(task, coupling, windows))
+    kinds = [kind for kind in task.distributions if kind != "chain"]
     for kind in kinds:
-        batch = task.batch(
-            coupling, seed=1, split="all", step=0, lengths=lengths, size=100, kind=kind
-        )
+        batch = Batch.of(task.sample(Address(1, "all", 0), Draw(lengths, 100, kind)), coupling)
         assert cover.missing(collect([batch], windows, 1)) == 0
 
 
@@ -173,20 +175,20 @@ def test_what_cannot_be_covered_is_refused():
     task = Subtraction()
     good = paired_columns(task)
     with pytest.raises(ValueError, match="infinite window"):
-        task.cover(good, [None, (1, 0), (0, 0)])
+        covering_set(task, good, [None, (1, 0), (0, 0)])
     with pytest.raises(ValueError, match="too large to enumerate"):
-        task.cover(good, [(20, 1), (1, 0), (0, 0)])
+        covering_set(task, good, [(20, 1), (1, 0), (0, 0)])
     left = Level(name="left", key={"a": Place(left=2)}, query=good.levels[0].query)
     with pytest.raises(ValueError, match="key form of 'a' must be offset"):
-        task.cover(Coupling("bad", (left,)), [(2, 1)])
+        covering_set(task, Coupling("bad", (left,)), [(2, 1)])
     shifted = {**good.levels[0].query, "difference": Place(right=2)}
     with pytest.raises(ValueError, match="is being written"):
-        task.cover(Coupling("bad", (Level(name="x", key={}, query=shifted),)), [(2, 1)])
+        covering_set(task, Coupling("bad", (Level(name="x", key={}, query=shifted),)), [(2, 1)])
 
 
 def test_operands_of_covers_are_numbers():
     for task, make, windows, _ in LOCAL:
-        operands = task.cover(make(task), windows)
+        operands = covering_set(task, make(task), windows)
         assert task.answer(operands)
         sizes = [max(d.size for d in problem) for problem in operands]
         assert sizes == sorted(sizes) or isinstance(task, ResidueAddition)

@@ -13,7 +13,8 @@ from arithtf.certify.contexts import (
     render_context,
     tour,
 )
-from arithtf.tasks import Addition, couplings
+from arithtf.certify.cover import covering_set
+from arithtf.tasks import Addition, Batch, couplings
 
 
 def random_batch(naive, rng, spread, shared=False):
@@ -63,8 +64,8 @@ def test_collector_agrees_with_the_definition(naive, seed, spread):
 
 def test_missing_counts_contexts_of_the_other(naive):
     levels = naive.aligned()
-    small = collect([naive.layout([(1, 2)], levels)], [(1, 0)], 1)
-    large = collect([naive.layout([(1, 2), (15, 27), (5, 5)], levels)], [(1, 0)], 1)
+    small = collect([Batch.of(naive.instances(levels), [(1, 2)])], [(1, 0)], 1)
+    large = collect([Batch.of(naive.instances(levels), [(1, 2), (15, 27), (5, 5)])], [(1, 0)], 1)
     assert large.missing(small) == 0
     assert small.missing(large) == len(large) - len(small) > 0
 
@@ -84,7 +85,7 @@ def test_many_contexts_survive_the_growth_of_the_table(naive):
 
 def test_sinks_that_differ_are_refused(naive):
     levels = naive.aligned()
-    batch = naive.layout([(1, 2), (13, 20)], levels)
+    batch = Batch.of(naive.instances(levels), [(1, 2), (13, 20)])
     with pytest.raises(ValueError, match="tokens of the sinks differ"):
         collect([batch], [(1, 0)], 2)
     with pytest.raises(ValueError, match="does not see all 30 sinks"):
@@ -92,7 +93,7 @@ def test_sinks_that_differ_are_refused(naive):
 
 
 def test_misuse_is_refused(naive):
-    batch = naive.layout([(1, 2)], naive.aligned())
+    batch = Batch.of(naive.instances(naive.aligned()), [(1, 2)])
     for windows, message in [([(1, -2)], "is empty"), ([(2**31, 0)], "outside int32"),
                              ([], "1 to 16"), ([(1, 0)] * 17, "1 to 16")]:  # fmt: skip
         with pytest.raises(ValueError, match=message):
@@ -109,7 +110,9 @@ def test_misuse_is_refused(naive):
 
 def test_a_context_is_rendered_for_people(naive):
     levels = naive.aligned()
-    found = ContextSet(**collect([naive.layout([(17, 5)], levels)], [(1, 0)], 1).contexts())
+    found = ContextSet(
+        **collect([Batch.of(naive.instances(levels), [(17, 5)])], [(1, 0)], 1).contexts()
+    )
 
     class Vocabulary:
         def text(self, tokens):
@@ -134,12 +137,12 @@ def test_the_task_and_the_tour_agree_with_the_definition(naive, task):
     expected = set().union(*(naive.contexts(b, windows) for b in batches[:1]))
     assert expected <= set(found)
     assert coverage(batches) == (len(contexts.target), len(contexts.target))
-    met, total = coverage([task.layout(coupling, operands.select(range(20)))])
+    met, total = coverage([Batch.of(task.instances(operands.select(range(20))), coupling)])
     assert 0 < met < total
     starts = np.concatenate([[b.start] * len(b.tokens) for b in batches])
     for i in np.random.default_rng(3).integers(0, len(found), 20):  # the place is what it says
         instance, column = int(contexts.instance[i]), int(contexts.column[i])
-        batch = task.layout(coupling, operands.select([instance]))
+        batch = Batch.of(task.instances(operands.select([instance])), coupling)
         column += batch.start - starts[instance]
         assert naive.context_at(batch, windows, 1, 0, column) == found[i]
         assert batch.targets[0, column] == contexts.target[i]
@@ -148,14 +151,14 @@ def test_the_task_and_the_tour_agree_with_the_definition(naive, task):
 @pytest.mark.parametrize("task", [Addition(), Addition(format="padded")])
 def test_conflicts_of_a_window_too_small_are_real_problems(naive, task):
     coupling, windows = couplings.columns(task), [(0, 0)]
-    operands = task.cover(coupling, windows)
+    operands = covering_set(task, coupling, windows)
     conflicts = find_conflicts(task, coupling, windows)
     starts = np.concatenate([[b.start] * len(b.tokens) for b in layouts(task, coupling, operands)])
     assert conflicts
     for conflict in conflicts[:: len(conflicts) // 10]:
         seen = []
         for instance, column, target in (conflict[:3], conflict[3:]):
-            batch = task.layout(coupling, operands.select([instance]))
+            batch = Batch.of(task.instances(operands.select([instance])), coupling)
             column += batch.start - starts[instance]
             answer = [*task.answer(operands.select([instance]))[0], task.vocabulary.eos]
             assert answer[column - batch.start] == target

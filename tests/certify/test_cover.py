@@ -7,8 +7,10 @@ import pytest
 
 from arithtf import _core
 from arithtf.certify.contexts import collect
-from arithtf.tasks.addition_columns import addition_automaton, addition_cover
-from arithtf.tasks.columns import column_reach
+from arithtf.certify.cover import covering_set
+from arithtf.certify.cover.columns import column_reach
+from arithtf.certify.cover.transducers import rule_automaton
+from arithtf.tasks import Addition
 
 WINDOWS = [(1, 0), (0, 0), (1, 1), (2, 0), (2, 1)]
 
@@ -22,10 +24,17 @@ def problems_of(cover, base):
     return list(zip(values[::2], values[1::2], strict=True))
 
 
+def sums(levels, windows, base=10, padded=False, reverse=False):
+    """Digits and offsets of the covering set of addition."""
+    task = Addition(base, "padded" if padded else "natural", reverse)
+    found = covering_set(task, levels, windows)
+    return found.digits, found.offsets
+
+
 def covered(naive, levels, windows, **options):
     base, padded = options.get("base", 10), options.get("padded", False)
     reverse = options.get("reverse", False)
-    cover = addition_cover(levels, windows, base=base, padded=padded, reverse_operands=reverse)
+    cover = sums(levels, windows, base, padded, reverse)
     problems = problems_of(cover, base)
     lengths = [(j - i) for i, j in itertools.pairwise(cover[1])]
     assert lengths == [
@@ -105,7 +114,7 @@ def test_decimal_cover_contains_small_and_long_sums(naive, padded):
 def test_window_zero_conflicts_and_window_one_does_not(naive, padded):
     levels = naive.aligned()
     assert covered(naive, levels, [(1, 0)], base=4, padded=padded).conflicts() == []
-    problems = problems_of(addition_cover(levels, [(0, 0)], base=4, padded=padded), 4)
+    problems = problems_of(sums(levels, [(0, 0)], 4, padded), 4)
     batch = naive.layout(problems, levels, 4, padded)
     conflicts = collect([batch], [(0, 0)], 1).conflicts()
     assert conflicts
@@ -119,9 +128,10 @@ def test_window_zero_conflicts_and_window_one_does_not(naive, padded):
 
 def test_cover_is_economical():
     for padded, folded in itertools.product([False, True], repeat=2):
-        automaton, _ = addition_automaton(10, padded, folded)
+        task = Addition(format="padded" if padded else "natural")
+        automaton, _ = rule_automaton(task.rule(), 10, folded)
         columns, offsets, edges, ends = _core.cover(
-            automaton.transitions, automaton.labels, 0, automaton.accepting.tolist(), 1, 0
+            automaton.transitions, automaton.labels.tolist(), 0, automaton.accepting.tolist(), 1, 0
         )
         assert offsets[-1] == len(columns)
         assert len(columns) < 3 * (edges + ends)
@@ -218,7 +228,7 @@ def test_what_cannot_be_covered_is_refused(naive):
         query = query or {"answer": place(left=1)}
         levels = naive.coupling(naive.level("column", key, query, **options))
         with pytest.raises(ValueError, match=message):
-            addition_cover(levels, list(windows))
+            sums(levels, list(windows))
 
     refuse("'column' has an infinite window", windows=[None])
     refuse("one window per level", windows=[1, 1])

@@ -9,14 +9,14 @@ import pytest
 from arithtf.certify import CannotCertify
 from arithtf.certify.exposure import exposure
 from arithtf.recipes import get_recipe
-from arithtf.tasks import Operands
+from arithtf.tasks import Address, Draw, Operands
 
 
 def problems(recipe):
     """All problems of a training run, as lists of digits."""
     for step in range(1, recipe.steps + 1):
         operands = recipe.task.operands(
-            seed=recipe.seed, split="train", step=step, lengths=recipe.lengths, size=recipe.batch
+            Address(recipe.seed, "train", step), Draw(recipe.lengths, recipe.batch)
         )
         for i in range(len(operands)):
             yield [digits.tolist() for digits in operands.problem(i)]

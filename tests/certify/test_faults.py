@@ -10,6 +10,7 @@ from torch import nn
 from arithtf.certify import certify, check_contexts, verify_certificate
 from arithtf.model import Transformer, context_logits
 from arithtf.runs import write_json
+from arithtf.tasks import Address, Batch, Draw
 
 
 def logits_of(tiny, model, impl="reference"):
@@ -147,7 +148,7 @@ def test_sampled_accuracy_does_not_see_what_the_certificate_does(tiny):
     model._modules["unembedding"] = Detector(tiny.model.unembedding, streams[rarest], token)
     checked = check_contexts(model, tiny.contexts, tiny.task.vocabulary, ("reference",))
     assert checked.wrong.sum() == 1
-    batch = tiny.task.batch(tiny.coupling, seed=1, split="all", step=1, lengths=(30, 60), size=500)
+    batch = Batch.of(tiny.task.sample(Address(1, "all", 1), Draw((30, 60), 500)), tiny.coupling)
     inputs = [torch.from_numpy(a) for a in (batch.tokens, batch.query_ids, batch.key_ids)]
     with torch.no_grad():
         given = model(*inputs, start=batch.start, stop=batch.tokens.shape[1] - 1).argmax(-1)

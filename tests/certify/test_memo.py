@@ -5,7 +5,7 @@ import pytest
 
 from arithtf import _core
 from arithtf.certify.contexts import ContextSet, decode_by_table, enumerate_contexts
-from arithtf.tasks import Addition, Operands, couplings
+from arithtf.tasks import Addition, Batch, Operands, couplings
 
 EOS = 7
 
@@ -76,8 +76,8 @@ def test_a_missing_context_stops_its_instance_and_is_named_once(naive):
     coupling, windows = couplings.columns(task), [(1, 0)]
     contexts, _ = enumerate_contexts(task, coupling, windows)
     operands = Operands.from_ints([(12345, 67), (88, 22), (99945, 60), (1, 1)])
-    batch = task.layout(coupling, operands, solved=False)
-    solved = task.layout(coupling, operands)
+    batch = Batch.of(task.instances(operands, solved=False), coupling)
+    solved = Batch.of(task.instances(operands), coupling)
     stop = naive.context_at(solved, windows, 1, 0, solved.start + 1)
     keep = np.array([c != stop for c in naive.as_set(contexts)])
     table = _core.ContextTable(windows, 1)
@@ -120,7 +120,7 @@ def test_the_true_answers_of_long_sums_are_decoded():
     assert len(table) == len(contexts.target)
     digits = [rng.integers(1, 10, n).astype(np.uint8) for n in (3000, 2000, 1, 2500, 3000, 3000)]
     operands = Operands.from_digits(list(zip(digits[::2], digits[1::2], strict=True)))
-    batch = task.layout(coupling, operands, solved=False)
+    batch = Batch.of(task.instances(operands, solved=False), coupling)
     ended = decode_by_table(table, batch, task.vocabulary.eos, lambda m: pytest.fail("missing"))
     assert ended.all()
     for row, answer in zip(batch.tokens, task.answer(operands), strict=True):

@@ -26,11 +26,12 @@ from arithtf.tasks import (
     Increment,
     ModularAddition,
     Parity,
-    PlainResidueAddition,
     ResidueAddition,
     Subtraction,
     TimesDigit,
+    View,
     couplings,
+    task_to_dict,
 )
 from arithtf.train import train
 
@@ -60,7 +61,7 @@ RESIDUES += [ResidueAddition(2, 2), ResidueAddition(7, 3)]
 
 def derive(task, coupling, windows):
     plain = [list(window) for window in windows]
-    return DERIVATIONS[task.name](task.to_dict(), coupling.to_dict(), plain)
+    return DERIVATIONS[task.name](task_to_dict(task), coupling.to_dict(), plain)
 
 
 def modular(task):
@@ -119,7 +120,7 @@ def test_margins_of_the_second_path(name):
 @pytest.mark.parametrize("modulus", [2, 51, 101])
 def test_the_plain_form_clashes_whatever_the_window(windows, modulus):
     """Two problems of one digit more than is seen, of which one residue is right for neither."""
-    task = PlainResidueAddition(modulus)
+    task = View(ResidueAddition(modulus))
     with pytest.raises(CannotCertify, match="same local context but need different") as refused:
         check_task(task, couplings.from_left(task), windows)
     sums = re.findall(r"(\d+)\+(\d+)=(\d+)", str(refused.value))

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from arithtf.tasks import Addition, couplings
+from arithtf.tasks import Addition, Address, Batch, Draw, couplings
 
 TASK = Addition()
 
 
 def draw(step: int, size: int = 64):
-    return TASK.batch(
-        couplings.columns(TASK), seed=0, split="all", step=step, lengths=(1, 30), size=size
+    return Batch.of(
+        TASK.sample(Address(0, "all", step), Draw((1, 30), size)), couplings.columns(TASK)
     )
 
 

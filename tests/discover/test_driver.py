@@ -24,6 +24,7 @@ from arithtf.tasks import (
     Place,
     Subtraction,
     couplings,
+    task_to_dict,
 )
 from arithtf.train import train
 
@@ -111,7 +112,7 @@ def test_an_interrupted_search_keeps_its_best(tmp_path, monkeypatch, capsys, cal
 
 def test_what_was_cut_off_is_searched_again(tmp_path, capsys):
     task = Parity()
-    data = {"format": 1, "task": task.to_dict(), "seed": 0, "finished": False}
+    data = {"format": 1, "task": task_to_dict(task), "seed": 0, "finished": False}
     write_json(tmp_path / "discovery.json", data)
     assert main(["discover", "parity", "--no-train", "--out", str(tmp_path)]) == 0
     assert "found in" in capsys.readouterr().out
@@ -209,7 +210,8 @@ def test_a_found_coupling_of_a_sheet_is_trained_on_more_than_the_ready_one():
     """Its contexts are others: short operands show some that long ones have not."""
     task = Multiplication()
     ready = get_recipe("multiplication")
-    coupling, windows = task.work()
+    coupling = couplings.lookups(task)
+    windows = ((0, 0),) * len(coupling.levels)
     recipe = recipe_of(task, coupling, windows, seed=3)
     assert recipe.lengths == (1, ready.lengths[1])
     assert recipe.pool > ready.pool

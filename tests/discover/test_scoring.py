@@ -10,7 +10,7 @@ from arithtf.certify.contexts import collect
 from arithtf.discover.examples import PLACES, draw_examples, places_coupling
 from arithtf.discover.scoring import ALPHA, Scorer
 from arithtf.discover.tables import Form, Table, to_coupling
-from arithtf.tasks import IGNORE, Addition, Subtraction
+from arithtf.tasks import IGNORE, Addition, Address, Batch, Draw, Subtraction
 
 
 def slopes(**factors):
@@ -104,7 +104,7 @@ def test_scores_are_those_of_the_coupling(left, right, offset, window, exact):
     key = tuple(Form(segment, slopes(right=right), offset) for segment in (1, 3))
     tables = (Table((Form(5, slopes(left=left), 0),), key, -window[0], window[1]),)
     coupling, windows = to_coupling(tables, examples)
-    batch = task.batch(coupling, seed=5, split="train", step=0, lengths=(1, 4), size=len(examples))
+    batch = Batch.of(task.sample(Address(5, "train", 0), Draw((1, 4), len(examples))), coupling)
     assert (batch.tokens == examples.tokens).all()
     collector = collect([batch], windows, sinks=1)
     scores = Scorer(examples).score([tables])
@@ -127,7 +127,7 @@ def test_candidates_are_given_up():
 def test_places_say_nothing_of_alignment():
     """The ids that examples are read from are places of single tokens, one a level."""
     task = Addition()
-    for level in places_coupling(task.segments, task.complete).levels[1:]:
+    for level in places_coupling(task.segments, task.segments.prompt).levels[1:]:
         assert all(sum(map(abs, vars(place).values())) == 1 for place in level.key.values())
         assert "answer" not in level.key or level.name != "right"
 

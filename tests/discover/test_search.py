@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from addresses import batch_at
 
 from arithtf.certify.contexts import collect
 from arithtf.discover import growth, space
@@ -16,7 +17,18 @@ from arithtf.discover.search import Search
 from arithtf.discover.search import drawn as draw_task
 from arithtf.discover.space import log_tables, relations, sights, slopes
 from arithtf.discover.tables import Form, Table, one_sight, tidied, to_coupling
-from arithtf.tasks import Copy, Coupling, Increment, Level, Multiplication, Place, Reverse
+from arithtf.tasks import (
+    Address,
+    Batch,
+    Copy,
+    Coupling,
+    Draw,
+    Increment,
+    Level,
+    Multiplication,
+    Place,
+    Reverse,
+)
 
 CONSTANT = (0,) * len(PLACES)
 LEFT = tuple(int(name == "left") for name in PLACES)
@@ -145,7 +157,7 @@ def brute_force(task, radius):
     best = None
     for a, query in product(choices[1:], (Place(), Place(left=1))):
         coupling = Coupling("tried", (Level(name="x", key={"a": a}, query={"answer": query}),))
-        batch = task.batch(coupling, **batches)
+        batch = batch_at(task, coupling, **batches)
         for low, high in ((-1, -1), (-1, 0), (0, 0), (0, 1), (1, 1), (-1, 1)):
             collector = collect([batch], [(-low, high)], sinks=1)
             if not collector.conflicts() and (best is None or len(collector) < best):
@@ -159,7 +171,7 @@ def test_the_fewest_contexts_of_a_small_space(task):
     search = Search(*draw_task(task, 0))
     found = next(search.results())
     coupling, windows = search.coupling(found.tables)
-    batch = task.batch(coupling, seed=0, split="train", step=0, lengths=(1, 4), size=150)
+    batch = Batch.of(task.sample(Address(0, "train", 0), Draw((1, 4), 150)), coupling)
     collector = collect([batch], list(windows), sinks=1)
     assert collector.conflicts() == []
     assert len(collector) <= brute_force(task, 1)

@@ -10,7 +10,7 @@ from arithtf.evaluate import stress
 from arithtf.evaluate.adversarial import PATTERNS, Maker, choose
 from arithtf.evaluate.problems import Part, shapes, tokens_of, too_large
 from arithtf.recipes import RECIPES, get_recipe
-from arithtf.tasks import Addition, Copy, Multiplication, Subtraction, TimesDigit
+from arithtf.tasks import Addition, Batch, Copy, Multiplication, Subtraction, TimesDigit
 from arithtf.train import train
 
 MAIN = [name for name in RECIPES if name == get_recipe(name).task.name]
@@ -84,11 +84,11 @@ def test_a_task_decides_what_it_is_given():
         """As division by zero is none."""
 
         def takes(self, problem):
-            return super().takes(problem) and bool(problem[1].any())
+            return super().is_valid(problem) and bool(problem[1].any())
 
     assert any(not b.any() for kind in families(Addition(), (3, 1)).values() for _, b in kind)
     assert all(b.any() for kind in families(Nonzero(), (3, 1)).values() for _, b in kind)
-    assert TimesDigit().shapes(50) == [(50, 1)]
+    assert TimesDigit().stress_lengths(50) == [(50, 1)]
     assert families(TimesDigit(), (3, 2)) == {}
 
 
@@ -109,7 +109,9 @@ def test_shapes_stop_where_their_tokens_do():
     problem = families(task, (10, 10))["nines"][0]
     from arithtf.tasks import Operands
 
-    batch = task.layout(get_recipe("multiplication").coupling, Operands.from_digits([problem]))
+    batch = Batch.of(
+        task.instances(Operands.from_digits([problem])), get_recipe("multiplication").coupling
+    )
     assert batch.tokens.shape[1] == columns[10, 10]
 
 
@@ -118,7 +120,7 @@ def test_every_recipe_has_suites(name):
     recipe = replace(get_recipe(name), steps=1, batch=4)
     task, model = recipe.task, train(recipe)
     suites = ["adversarial", "ladder"]
-    if len(task.shapes(10)[0]) > 1:
+    if len(task.stress_lengths(10)[0]) > 1:
         suites.append("grid")
     for suite in suites:
         rows = stress(model, recipe, suite, max_digits=11, max_tokens=350)
@@ -152,7 +154,7 @@ def test_suites_that_a_task_does_not_have():
 
 def test_sums_have_up_to_a_thousand_operands_and_divisors_are_not_0():
     sums, division = get_recipe("running-sum").task, get_recipe("division").task
-    assert {len(shape) for shape in sums.shapes(5)} >= {2, 3, 10, 100, 1000}
+    assert {len(shape) for shape in sums.stress_lengths(5)} >= {2, 3, 10, 100, 1000}
     found = families(sums, (3,) * 10)
     assert [digits.tolist() for digits in found["nines"][0]] == [[9, 9, 9]] * 10
     assert {len(problem) for kind in found.values() for problem in kind} == {10}
@@ -175,5 +177,5 @@ def test_a_joint_task_has_the_suites_of_its_parts():
     assert (10, 5) in shapes_of["/"]
     left_out = too_large(recipe.task, 10, 3000)
     assert [(name, shape) for name, shape, _ in left_out] == [("division", (10, 10))]
-    assert recipe.task.parts["+"].shapes(10)[-1] == (10,) * 1000
+    assert recipe.task.parts["+"].stress_lengths(10)[-1] == (10,) * 1000
     assert shapes_of["+"] == {(10, 10)}

@@ -18,7 +18,7 @@ from arithtf.encodings import (
 )
 from arithtf.evaluate import MemoDecoder, greedy, is_local, is_windowed
 from arithtf.model import ModelConfig, Transformer
-from arithtf.tasks import Addition, Coupling, Operands, couplings
+from arithtf.tasks import Addition, Address, Batch, Coupling, Draw, Operands, couplings
 
 TASK = Addition()
 EOS = TASK.vocabulary.eos
@@ -95,7 +95,7 @@ def make(case, seed):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_cache_changes_nothing(tools, case, seed):
     model, coupling = make(case, seed)
-    batch = TASK.layout(coupling, OPERANDS, solved=False)
+    batch = Batch.of(TASK.instances(OPERANDS, solved=False), coupling)
     before = batch.tokens.copy()
     np.testing.assert_array_equal(greedy(model, batch, eos=EOS), tools.recompute(model, batch, EOS))
     np.testing.assert_array_equal(batch.tokens, before)
@@ -108,7 +108,7 @@ def test_local_models_decode_by_table(tools, case):
         with pytest.raises(ValueError, match="local contexts"):
             MemoDecoder(model, TASK, coupling)
         return
-    batch = TASK.layout(coupling, OPERANDS, solved=False)
+    batch = Batch.of(TASK.instances(OPERANDS, solved=False), coupling)
     decoder = MemoDecoder(model, TASK, coupling)
     expected = tools.recompute(model, batch, EOS)
     for _ in range(2):  # the second time from a full table
@@ -129,8 +129,8 @@ def test_what_is_local_and_what_is_windowed():
 @pytest.mark.parametrize("prefill", [False, True])
 def test_the_table_writes_what_greedy_decoding_writes(trained, models, tools, name, prefill):
     model, recipe = models[name], trained[1]
-    operands = recipe.task.operands(seed=2, split="all", step=0, lengths=(1, 30), size=60)
-    batch = recipe.task.layout(recipe.coupling, operands, solved=False)
+    operands = recipe.task.operands(Address(2, "all", 0), Draw((1, 30), 60))
+    batch = Batch.of(recipe.task.instances(operands, solved=False), recipe.coupling)
     decoder = MemoDecoder(model, recipe.task, recipe.coupling)
     if prefill:
         assert decoder.prefill() == len(decoder.table) > 1000
@@ -142,8 +142,9 @@ def test_the_table_writes_what_greedy_decoding_writes(trained, models, tools, na
 def test_a_full_ripple_of_many_digits(trained):
     model, recipe = trained
     n = 30_000
-    batch = recipe.task.layout(
-        recipe.coupling, Operands.from_digits([(np.full(n, 9), np.ones(1))]), solved=False
+    batch = Batch.of(
+        recipe.task.instances(Operands.from_digits([(np.full(n, 9), np.ones(1))]), solved=False),
+        recipe.coupling,
     )
     written = MemoDecoder(model, recipe.task, recipe.coupling).decode(batch)[0]
     assert written.tolist() == [0] * n + [1, EOS]

@@ -11,7 +11,7 @@ from arithtf.encodings import Encoding, Learned
 from arithtf.evaluate import Solver, greedy
 from arithtf.model import ModelConfig, Transformer
 from arithtf.recipes import Recipe
-from arithtf.tasks import Addition, couplings
+from arithtf.tasks import Addition, Address, Batch, Draw, couplings
 
 MALFORMED = {
     b"": "expected one '+'",
@@ -169,12 +169,12 @@ def test_a_line_of_many_digits(solver):
 def test_the_answer_is_the_models_own_whatever_the_company(trained, models, name):
     model, recipe = models[name], trained[1]
     task, eos = recipe.task, recipe.task.vocabulary.eos
-    operands = task.operands(seed=4, split="all", step=0, lengths=(1, 40), size=50)
-    lines = [task.problem(operands, i).split("=")[0] for i in range(50)]
+    operands = task.operands(Address(4, "all", 0), Draw((1, 40), 50))
+    lines = [task.problem_text(operands, i).split("=")[0] for i in range(50)]
     together = Solver(model, recipe).solve(lines)
     wrong = 0
     for i, answer in enumerate(together):
-        batch = task.layout(recipe.coupling, operands.select([i]), solved=False)
+        batch = Batch.of(task.instances(operands.select([i]), solved=False), recipe.coupling)
         written = greedy(model, batch, eos=eos)[0]
         if answer.text is None:
             ended = (written == eos).any()
@@ -184,7 +184,7 @@ def test_the_answer_is_the_models_own_whatever_the_company(trained, models, name
                     task.render(written)
         else:
             assert answer.text == task.render(written)
-        wrong += answer.text != task.problem(operands, i).split("=")[1]
+        wrong += answer.text != task.problem_text(operands, i).split("=")[1]
     assert Solver(model, recipe).solve(lines[:1]) == together[:1]
     assert wrong > 0 or name == "damaged"
 

@@ -9,7 +9,7 @@ import pytest
 from arithtf.evaluate import Solver
 from arithtf.evaluate.adversarial import Maker, choose
 from arithtf.recipes import RECIPES, get_recipe
-from arithtf.tasks import TASKS, ModularAddition, Operands, ResidueAddition, Subtraction
+from arithtf.tasks import TASKS, Batch, ModularAddition, Operands, ResidueAddition, Subtraction
 from arithtf.train import train
 
 
@@ -23,7 +23,7 @@ def reverser():
 def test_every_task_takes_its_example(name):
     task = TASKS[name]()
     problem = task.parse(task.example)
-    assert task.takes(problem)
+    assert task.is_valid(problem)
     assert task.vocabulary.base > max(digits.max() for digits in problem)
 
 
@@ -102,18 +102,18 @@ def test_answers_have_the_columns_that_they_need(name):
     for length in (1, 2, 9):
         problems = {
             shape: choose(task.takes, Maker(task, 0).families(shape), 30)
-            for shape in task.shapes(length)
+            for shape in task.stress_lengths(length)
         }
         for shape, found in problems.items():
             operands = Operands.from_digits(
                 [p for kind in found.values() for p in kind], arity=len(shape)
             )
-            batch = task.layout(recipe.coupling, operands, solved=False)
+            batch = Batch.of(task.instances(operands, solved=False), recipe.coupling)
             lengths = np.array([shape])
-            assert batch.tokens.shape[1] == task.columns(lengths)[0]
-            assert batch.tokens.shape[1] - 1 - batch.start == task.room(lengths)[0]
+            assert batch.tokens.shape[1] == task.sequence_length(lengths)[0]
+            assert batch.tokens.shape[1] - 1 - batch.start == task.max_answer_tokens(lengths)[0]
             longest = max(len(answer) for answer in task.answer(operands))
-            assert longest + 1 <= task.room(lengths)[0]
+            assert longest + 1 <= task.max_answer_tokens(lengths)[0]
 
 
 def test_sums_of_any_number_of_operands_and_no_division_by_zero():

@@ -9,7 +9,17 @@ import torch
 from arithtf.encodings import FIRE, ALiBi, Encoding, Learned, NoPE, RoPE, Shaw, Table
 from arithtf.evaluate import verify, verify_operands
 from arithtf.model import ModelConfig, Transformer
-from arithtf.tasks import IGNORE, NO_ID, Addition, Batch, Coupling, Operands, couplings
+from arithtf.tasks import (
+    IGNORE,
+    NO_ID,
+    Addition,
+    Address,
+    Batch,
+    Coupling,
+    Draw,
+    Operands,
+    couplings,
+)
 
 NAMES = ("trained", "damaged", "broken", "random")
 
@@ -42,16 +52,14 @@ def check(verdict, expected):
 
 
 def problems(recipe, lengths, size, kind="uniform", seed=3):
-    return recipe.task.operands(
-        seed=seed, split="all", step=0, lengths=lengths, size=size, kind=kind
-    )
+    return recipe.task.operands(Address(seed, "all", 0), Draw(lengths, size, kind))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("chunk", [None, 1, 7, 64, 10_000])
 def test_verdicts_are_those_of_a_loop(trained, models, name, chunk):
     recipe = trained[1]
-    batch = recipe.task.layout(recipe.coupling, problems(recipe, (1, 40), 6))
+    batch = Batch.of(recipe.task.instances(problems(recipe, (1, 40), 6)), recipe.coupling)
     check(verify(models[name], batch, chunk=chunk), naive(models[name], batch))
 
 
@@ -68,7 +76,7 @@ def test_the_models_differ(trained, models):
 @pytest.mark.parametrize("name", NAMES)
 def test_streaming_long_instances_changes_nothing(trained, models, name):
     recipe, model = trained[1], models[name]
-    batch = recipe.task.layout(recipe.coupling, problems(recipe, (280, 320), 2))
+    batch = Batch.of(recipe.task.instances(problems(recipe, (280, 320), 2)), recipe.coupling)
     expected = naive(model, batch)
     for chunk in (50, 333, 1024):
         for impl in ("cpu", "reference"):
@@ -121,11 +129,14 @@ def test_models_that_cannot_be_streamed_are_verified_whole(encoding, blocks):
     config = ModelConfig(vocabulary=15, width=32, hidden=32, blocks=blocks, encoding=encoding)
     model = Transformer(config, seed=1).eval()
     operands = Operands.from_ints([(123, 45), (9, 9), (10**20, 1), (10**40 - 1, 7)])
-    batch = task.layout(coupling, operands)
+    batch = Batch.of(task.instances(operands), coupling)
     check(verify(model, batch, chunk=5), naive(model, batch))
     check(
         verify_operands(model, task, coupling, operands),
-        [naive(model, task.layout(coupling, operands.select([i])))[0] for i in range(4)],
+        [
+            naive(model, Batch.of(task.instances(operands.select([i])), coupling))[0]
+            for i in range(4)
+        ],
     )
 
 
@@ -145,7 +156,7 @@ def test_one_pass_says_what_greedy_decoding_does(trained, models, tools, name, k
     operands = problems(recipe, (1, 25), 40, kind, seed=9)
     verdict = verify_operands(model, recipe.task, recipe.coupling, operands)
     for i, truth in enumerate(recipe.task.answer(operands)):
-        batch = recipe.task.layout(recipe.coupling, operands.select([i]), solved=False)
+        batch = Batch.of(recipe.task.instances(operands.select([i]), solved=False), recipe.coupling)
         wanted = [*truth.tolist(), eos]
         written = tools.recompute(model, batch, eos)[0].tolist()
         places = [p for p, token in enumerate(wanted) if written[p] != token]
@@ -174,7 +185,9 @@ def test_order_of_problems_is_kept(trained, models):
 def test_a_single_planted_fault_is_found(trained):
     recipe, model = trained[1], trained[0]
     n = 20_000
-    batch = recipe.task.layout(recipe.coupling, Operands.from_digits([(np.full(n, 9), np.ones(1))]))
+    batch = Batch.of(
+        recipe.task.instances(Operands.from_digits([(np.full(n, 9), np.ones(1))])), recipe.coupling
+    )
     assert verify(model, batch).exact.all()
     for place in (0, 4095, 4096, 12_345, n, n + 1):
         targets = batch.targets.copy()
@@ -189,7 +202,7 @@ def test_nan_is_never_right(trained, tools):
     model = tools.damage(trained[0], 0.0)
     with torch.no_grad():
         model.unembedding.weight[4] = torch.nan
-    batch = recipe.task.layout(recipe.coupling, problems(recipe, (5, 5), 4))
+    batch = Batch.of(recipe.task.instances(problems(recipe, (5, 5), 4)), recipe.coupling)
     verdict = verify(model, batch)
     assert not verdict.exact.any()
     assert verdict.wrong.tolist() == verdict.tokens.tolist()
@@ -197,7 +210,7 @@ def test_nan_is_never_right(trained, tools):
 
 def test_misuse_is_named(trained):
     model, recipe = trained
-    batch = recipe.task.layout(recipe.coupling, problems(recipe, (5, 5), 4))
+    batch = Batch.of(recipe.task.instances(problems(recipe, (5, 5), 4)), recipe.coupling)
     with pytest.raises(ValueError, match="chunk >= 1"):
         verify(model, batch, chunk=0)
     with pytest.raises(ValueError, match="at least one problem"):
@@ -211,5 +224,5 @@ def test_a_coupling_with_two_levels_streams():
     encoding = Encoding(mechanism=Table(), windows=((1, 0), (1, 0)), sinks=1)
     model = Transformer(ModelConfig(vocabulary=15, levels=2, encoding=encoding), seed=2).eval()
     operands = Operands.from_digits([(np.arange(300) % 9 + 1, np.arange(280) % 9 + 1)])
-    batch = task.layout(coupling, operands)
+    batch = Batch.of(task.instances(operands), coupling)
     check(verify(model, batch, chunk=40), naive(model, batch))

@@ -14,11 +14,11 @@ from arithtf.tasks import (
     Operands,
     Parity,
     Place,
-    PlainResidueAddition,
     ResidueAddition,
     Reverse,
     Subtraction,
     TimesDigit,
+    View,
 )
 
 TASKS = [
@@ -28,7 +28,7 @@ TASKS = [
     ModularAddition(8), ModularAddition(25), ModularAddition(40), ModularAddition(1250),
     ModularAddition(9, 6), ModularAddition(48, 6), ModularAddition(18, 12),
     ResidueAddition(51), ResidueAddition(101), ResidueAddition(151), ResidueAddition(7, 2),
-    PlainResidueAddition(51), PlainResidueAddition(7, 2), Copy(), Copy(3), Reverse(), Parity(),
+    View(ResidueAddition(51)), View(ResidueAddition(7, 2)), Copy(), Copy(3), Reverse(), Parity(),
     Parity(10),
 ]  # fmt: skip
 STRINGS = (Copy, Reverse, Parity)
@@ -103,8 +103,8 @@ def rows_of(task, operands):
         total = sum(numbers) % task.modulus
         count = len(low_first(task.modulus - 1, base))
         answer = digits(total, max(min(n, count), len(low_first(total, base))))
-    elif isinstance(task, PlainResidueAddition):
-        answer = [sum(numbers) % task.modulus]
+    elif isinstance(task, View):
+        answer = [sum(numbers) % task.of.modulus]
     elif isinstance(task, ResidueAddition):
         a, b = numbers
         answer = [(a // base**k + b // base**k) % task.modulus for k in reversed(range(n))]
@@ -179,8 +179,8 @@ def as_operands(task, problems):
 def rich(task):
     """A coupling that uses every form on every segment."""
     key, query = {}, {}
-    for k, segment in enumerate(task.segments):
-        right = 3 + k if segment in task.complete else 0
+    for k, segment in enumerate(task.segments.names):
+        right = 3 + k if segment in task.segments.prompt else 0
         key[segment] = Place(offset=k, left=2, right=right, row=5, index=1)
         if segment != "bos":
             query[segment] = Place(offset=-k, left=1 + k, right=-right, index=2)

@@ -4,23 +4,37 @@ import itertools
 
 import numpy as np
 import pytest
+from addresses import batch_at, operands_at
 
 from arithtf.certify.certificate import contexts_hash
 from arithtf.certify.contexts import collect, enumerate_contexts, layouts
+from arithtf.certify.cover import covering_set
 from arithtf.certify.verify import DERIVATIONS, hash_contexts
 from arithtf.tasks import (
     IGNORE,
     NO_ID,
+    Batch,
     Calculator,
     Coupling,
     Level,
     Operands,
-    Place,
+    couplings,
     task_from_dict,
+    task_to_dict,
 )
-from arithtf.tasks.joined import Part, of_part
 
 LINES = ["12+345", "0+0", "7-12", "100-99", "12*34", "0*7", "100/7", "3/20", "999999/1000"]
+
+
+def of_part(coupling, name):
+    """What a joint coupling says of one task, in the task's own segments."""
+    prefix = f"{name} "
+
+    def own(forms):
+        return {s.removeprefix(prefix): p for s, p in forms.items() if s.startswith(prefix)}
+
+    levels = (Level(name=x.name, key=own(x.key), query=own(x.query)) for x in coupling.levels)
+    return Coupling(coupling.name, tuple(levels))
 
 
 def operands_of(task, lines):
@@ -35,21 +49,23 @@ def test_answers_are_pythons():
         a, b = map(int, line.split(sign))
         true = {"+": a + b, "-": a - b, "*": a * b, "/": f"{a // b} r {a % b}" if b else 0}[sign]
         assert task.render(tokens) == str(true)
-        assert task.problem(operands, i) == f"{line}={true}"
+        assert task.problem_text(operands, i) == f"{line}={true}"
         assert task.shown_work(tokens)
-        assert 0 <= task.final(tokens) < len(tokens)
+        assert 0 <= task.scratchpad_length(tokens) < len(tokens)
 
 
 def test_rows_of_a_batch_are_those_of_the_parts():
     task = Calculator()
-    coupling = task.work().coupling
+    coupling = couplings.lookups(task)
     operands = operands_of(task, LINES)
-    batch = task.layout(coupling, operands)
+    batch = Batch.of(task.instances(operands), coupling)
     words = task.vocabulary
     for row, line in enumerate(LINES):
         sign = next(s for s in "+-*/" if s in line)
         part = task.parts[sign]
-        own = part.layout(of_part(coupling, part.name), Operands.from_digits([part.parse(line)]))
+        own = Batch.of(
+            part.instances(Operands.from_digits([part.parse(line)])), of_part(coupling, part.name)
+        )
         text = part.vocabulary.text(own.tokens[0]).replace("_", "")
         assert words.text(batch.tokens[row]).replace("_", "") == text
         for joint, alone in ((batch.query_ids, own.query_ids), (batch.key_ids, own.key_ids)):
@@ -64,14 +80,14 @@ def test_rows_of_a_batch_are_those_of_the_parts():
 
 def test_batches_are_pure_and_disjoint():
     task = Calculator()
-    coupling = task.work().coupling
+    coupling = couplings.lookups(task)
     address = {"seed": 3, "step": 4, "lengths": (1, 3), "size": 48}
-    first = task.batch(coupling, split="train", **address)
-    again = task.batch(coupling, split="train", threads=3, **address)
+    first = batch_at(task, coupling, split="train", **address)
+    again = batch_at(task, coupling, split="train", threads=3, **address)
     for x, y in zip(first[:4], again[:4], strict=True):
         assert np.array_equal(x, y)
     for split in ("train", "test"):
-        drawn = task.operands(split=split, **address)
+        drawn = operands_at(task, split=split, **address)
         assert (task.in_test_split(drawn) == (split == "test")).all()
         assert set(drawn.digits[drawn.offsets[:-1:3]].tolist()) == {0, 1, 2, 3}
 
@@ -92,11 +108,12 @@ def test_each_problem_is_in_the_split_that_its_own_task_says():
 @pytest.mark.parametrize("base", [4, 10])
 def test_contexts_are_derived_by_hand_too(base):
     task = Calculator(base)
-    coupling, windows = task.work()
+    coupling = couplings.lookups(task)
+    windows = ((0, 0),) * len(coupling.levels)
     contexts, conflicts = enumerate_contexts(task, coupling, windows, 0)
     assert not conflicts
     derived = DERIVATIONS[task.name](
-        task.to_dict(), coupling.to_dict(), [list(window) for window in windows]
+        task_to_dict(task), coupling.to_dict(), [list(window) for window in windows]
     )
     assert contexts_hash(contexts) == hash_contexts(derived)
 
@@ -113,7 +130,8 @@ def test_cover_holds_just_what_small_problems_show(sign):
     The first against the whole cover, the second against the part that is of this operation.
     """
     task, number = Calculator(4), "+-*/".index(sign)
-    coupling, windows = task.work()
+    coupling = couplings.lookups(task)
+    windows = ((0, 0),) * len(coupling.levels)
     small, below, count = PAIRS[sign]
     drawn = np.random.default_rng(0).integers(0, below, (count, 2)).tolist()
     pairs = [*itertools.product(range(small), repeat=2), *drawn]
@@ -123,7 +141,7 @@ def test_cover_holds_just_what_small_problems_show(sign):
         return collect(layouts(task, coupling, operands), list(windows), 0)
 
     occurring = contexts_of(Operands.from_ints(problems, base=4, arity=3))
-    cover = task.cover(coupling, windows)
+    cover = covering_set(task, coupling, windows)
     own = [problem for problem in cover if problem[0][0] == number]
     assert contexts_of(cover).missing(occurring) == 0
     assert occurring.missing(contexts_of(Operands.from_digits(own, arity=3))) == 0
@@ -132,8 +150,11 @@ def test_cover_holds_just_what_small_problems_show(sign):
 
 def test_no_long_problem_shows_anything_else():
     task = Calculator()
-    coupling, windows = task.work()
-    cover = collect(layouts(task, coupling, task.cover(coupling, windows)), list(windows), 0)
+    coupling = couplings.lookups(task)
+    windows = ((0, 0),) * len(coupling.levels)
+    cover = collect(
+        layouts(task, coupling, covering_set(task, coupling, windows)), list(windows), 0
+    )
     lines = [f"{10**40 - 1}{s}{10**20 - 3}" for s in "+-*/"] + ["98765432101234567890/97"]
     found = collect(layouts(task, coupling, operands_of(task, lines)), list(windows), 0)
     assert cover.missing(found) == 0
@@ -154,8 +175,4 @@ def test_refusals():
         task.answer(Operands.from_ints([(1, 2)]))
     with pytest.raises(ValueError, match=r"4\.\.36"):
         Calculator(3)
-    assert task_from_dict(task.to_dict()) == task
-    level = Level(name="l", key={"a": Place()}, query={"b": Place()})
-    for at in ((0,), (1, 1)):
-        with pytest.raises(ValueError, match="a joint level of its own for each of 2 levels"):
-            Part("p", Coupling("c", (level, level)), at, "s", ("b",))
+    assert task_from_dict(task_to_dict(task)) == task

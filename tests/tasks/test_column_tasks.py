@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from column_oracle import TASKS, as_operands, named, result_of, rich, rows_of, some_problems
 
-from arithtf.tasks import IGNORE, NO_ID, Comparison, Operands, ResidueAddition, Subtraction
+from arithtf.tasks import IGNORE, NO_ID, Batch, Comparison, Operands, ResidueAddition, Subtraction
 
 
 @pytest.mark.parametrize("task", TASKS, ids=named)
@@ -17,7 +17,7 @@ def test_answers_and_results_are_those_of_integers(task):
         assert [*answer.tolist(), task.vocabulary.eos] == expected, problem
         assert task.render(answer) == result_of(task, problem)
         if i < 30 and not isinstance(task, Comparison):
-            assert task.problem(operands, i).endswith("=" + result_of(task, problem))
+            assert task.problem_text(operands, i).endswith("=" + result_of(task, problem))
 
 
 def parts_of(task, problem):
@@ -27,9 +27,9 @@ def parts_of(task, problem):
         n = max(map(len, problem))
         problem = [[0] * (n - len(digits)) + digits for digits in problem]
     parts = [("bos", [words.bos])]
-    for digits, segment in zip(problem, task.segments[1::2], strict=False):
+    for digits, segment in zip(problem, task.segments.names[1::2], strict=False):
         parts.append((segment, list(digits)))
-        following = task.segments[task.segments.index(segment) + 1]
+        following = task.segments.names[task.segments.names.index(segment) + 1]
         parts.append((following, [words.equals if following == "=" else words.id(following)]))
     return parts, list(rows_of(task, problem))
 
@@ -75,7 +75,9 @@ def test_layout_token_by_token(task, solved):
     problems = some_problems(task, longest=7, count=12)
     coupling = rich(task)
     for width in (None, 9):
-        batch = task.layout(coupling, as_operands(task, problems), solved=solved, width=width)
+        batch = Batch.of(
+            task.instances(as_operands(task, problems), solved=solved, max_length=width), coupling
+        )
         for i, problem in enumerate(problems):
             row = expected_row(task, coupling, [list(d) for d in problem], batch, solved)
             for name, array, right in zip(batch._fields[:4], batch[:4], row, strict=True):

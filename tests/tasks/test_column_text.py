@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from arithtf.tasks import (
+    Address,
+    Batch,
     Comparison,
     Copy,
+    Draw,
     Increment,
     ModularAddition,
     Operands,
@@ -92,7 +95,7 @@ def test_a_running_residue_is_read_off(modulus, tokens, result):
     task = ModularAddition(modulus)
     assert task.render([*tokens, task.vocabulary.eos, 0]) == result
     if task.form.digits == 0:
-        assert task.final(np.array(tokens, np.uint8)) == len(tokens) - 1
+        assert task.scratchpad_length(np.array(tokens, np.uint8)) == len(tokens) - 1
 
 
 def test_values_that_do_not_exist_are_refused():
@@ -110,4 +113,4 @@ def test_values_that_do_not_exist_are_refused():
         Copy().answer(Operands.from_ints([(12, 34)]))
     tables = couplings.lookups(Subtraction())
     with pytest.raises(ValueError, match="segments"):
-        Comparison().batch(tables, seed=0, split="all", step=0, lengths=(1, 2), size=1)
+        Batch.of(Comparison().sample(Address(0, "all", 0), Draw((1, 2), 1)), tables)

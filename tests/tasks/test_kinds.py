@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from arithtf.tasks import KINDS, Addition, Operands
+from arithtf.tasks import PAIRS, Addition, Operands
 
 BASES = [2, 3, 10, 16]
-STRUCTURED = KINDS[1:]
+STRUCTURED = PAIRS[1:]
 
 
 def draw(base: int, kind: str, lengths: tuple[int, int], size: int = 300, **more: object):

@@ -153,7 +153,7 @@ def test_long_sums(form: str) -> None:
 def test_ids_of_the_main_coupling_align_columns() -> None:
     for reverse in (False, True):
         task = Addition(reverse_operands=reverse)
-        batch = task.layout(couplings.columns(task), Operands.from_ints([(305, 17)]))
+        batch = Batch.of(task.instances(Operands.from_ints([(305, 17)])), couplings.columns(task))
         place = dict(zip(batch.key_ids[0, 0].tolist(), batch.tokens[0].tolist(), strict=True))
         assert place[2] == 3  # the answer 322 has its 3 at column 2; it overwrote the operand's 3
         query = batch.query_ids[0, 0, batch.start : -1].tolist()
@@ -168,22 +168,25 @@ def test_ids_beyond_32_bits_are_refused() -> None:
     for place in (Place(offset=2**31), Place(offset=2**31 - 2, left=1), Place(offset=-(2**31))):
         coupling = Coupling("huge", (Level(name="l", key={"a": place}, query={}),))
         with pytest.raises(ValueError, match="32 bits"):
-            task.layout(coupling, operands)
+            Batch.of(task.instances(operands), coupling)
     largest = Coupling("fits", (Level(name="l", key={"a": Place(offset=2**31 - 1)}, query={}),))
-    assert task.layout(largest, operands).key_ids.max() == 2**31 - 1
+    assert Batch.of(task.instances(operands), largest).key_ids.max() == 2**31 - 1
 
 
 def test_width_below_the_longest_operand_is_refused() -> None:
     task = Addition()
     with pytest.raises(ValueError, match="width must be at least the longest operand, 3"):
-        task.layout(couplings.columns(task), Operands.from_ints([(123, 4)]), width=2)
+        Batch.of(
+            task.instances(Operands.from_ints([(123, 4)]), max_length=2), couplings.columns(task)
+        )
 
 
 def test_a_sum_of_a_million_digits_is_laid_out_whole() -> None:
     n = 10**6
     task = Addition()
-    batch = task.layout(
-        couplings.columns(task), Operands.from_digits([(np.full(n, 9, np.uint8), [1])])
+    batch = Batch.of(
+        task.instances(Operands.from_digits([(np.full(n, 9, np.uint8), [1])])),
+        couplings.columns(task),
     )
     assert batch.tokens.shape == (1, 3 * n + 5)
     answer = batch.tokens[0, batch.start + 1 :]

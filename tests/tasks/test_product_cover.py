@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from arithtf.certify.contexts import collect, layouts
+from arithtf.certify.cover import covering_set
+from arithtf.certify.cover.products import Seen, product_covering_set, seen_cells
 from arithtf.tasks import Coupling, Level, Multiplication, Operands, Place
-from arithtf.tasks.product_cover import Seen, product_cover, seen_cells
 
 CELL = {"left": 1, "cell": 1}
 COLUMN = ("high", "low", "sum", "final", "carry")
-ABOVE = Place(**CELL, pitch=1)
+ABOVE = Place(**CELL, row_stride=1)
 ENDS = (
     Level(name="b", key={"b": Place(right=1)}, query={"row": Place(row=1)}),
     Level(
@@ -29,7 +30,7 @@ SHOWN = [
     ({"row": Place(row=1)}, Place(row=1)),
     ({"row": Place(row=1, offset=1)}, Place(row=1)),
     ({"row": Place(cell=1)}, Place(**CELL)),
-    ({"sum": Place(**CELL, pitch=1, offset=-1)}, Place(**CELL)),
+    ({"sum": Place(**CELL, row_stride=1, offset=-1)}, Place(**CELL)),
     ({"sum": ABOVE, "=": Place(offset=-3)}, Place(**CELL)),
     *[({name: Place(**CELL)}, Place(**CELL)) for name in COLUMN],
     *[({name: Place(**CELL, offset=1)}, Place(**CELL)) for name in ("high", "low", "carry")],
@@ -80,7 +81,7 @@ def test_covers_of_random_couplings_equal_brute_force(base, top, seed):
     coupling, windows = mixed(seed)
     every = Operands.from_ints(itertools.product(range(top), repeat=2), base=base, arity=2)
     brute = contexts(task, coupling, windows, every)
-    cover = contexts(task, coupling, windows, task.cover(coupling, windows))
+    cover = contexts(task, coupling, windows, covering_set(task, coupling, windows))
     assert cover.missing(brute) == 0
     assert brute.missing(cover) == 0
 
@@ -93,7 +94,7 @@ def test_no_long_product_shows_anything_else(seed):
     problems = [[rng.integers(1, 10, k) for k in size] for size in sizes]
     problems += [[np.full(30, 9), np.full(40, 9)], [np.array([1] + [0] * 30), np.full(30, 9)]]
     found = contexts(task, coupling, windows, Operands.from_digits(problems))
-    cover = contexts(task, coupling, windows, task.cover(coupling, windows))
+    cover = contexts(task, coupling, windows, covering_set(task, coupling, windows))
     assert len(found) > 50
     assert cover.missing(found) == 0
 
@@ -141,14 +142,14 @@ REFUSED = [
 def test_what_is_not_proved_is_refused(query, key, asked, window):
     level = Level(name="odd", key=key, query={query: asked})
     with pytest.raises(ValueError, match=r"'\w+' sees '.+'") as error:
-        Multiplication().cover(Coupling("odd", (level,)), [window])
+        covering_set(Multiplication(), Coupling("odd", (level,)), [window])
     assert query in str(error.value)
 
 
 def test_ids_in_cycles_are_refused():
     level = Level(name="cycle", key={"a": Place(right=1)}, query={"high": Place(left=1)}, period=3)
     with pytest.raises(ValueError, match="periodic or random"):
-        Multiplication().cover(Coupling("cycle", (level,)), [(0, 0)])
+        covering_set(Multiplication(), Coupling("cycle", (level,)), [(0, 0)])
 
 
 def test_what_is_never_written_in_time_shows_nothing():
@@ -160,4 +161,4 @@ def test_what_is_never_written_in_time_shows_nothing():
     seen = seen_cells(Coupling("ahead", tuple(levels)), [(0, 2), (0, 0)])
     alone = seen_cells(Coupling("ahead", tuple(levels)), [(0, 0), (0, 0)])
     assert seen.cells == alone.cells
-    assert product_cover(2, seen) is product_cover(2, alone)
+    assert product_covering_set(2, seen) is product_covering_set(2, alone)

@@ -5,8 +5,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from addresses import batch_at, operands_at
 
-from arithtf.tasks import KINDS, Addition, Coupling, Level, Operands, Place, couplings
+from arithtf.tasks import (
+    PAIRS,
+    Addition,
+    Address,
+    Batch,
+    Coupling,
+    Draw,
+    Level,
+    Operands,
+    Place,
+    couplings,
+)
 
 SPLITS = ("train", "test", "all")
 WORD = 1 << 64
@@ -44,7 +56,7 @@ def as_lists(operands: Operands) -> list[tuple[list[int], ...]]:
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 3), (30, 30), (7, 70)])
 def test_uniform_draws_are_those_of_numpy(base: int, low: int, high: int) -> None:
     task = Addition(base)
-    drawn = task.operands(seed=9, split="all", step=4, lengths=(low, high), size=40)
+    drawn = task.operands(Address(9, "all", 4), Draw((low, high), 40))
     for sample, problem in enumerate(as_lists(drawn)):
         words = words_of(9, 2, 4, sample)
         assert problem[0] == oracle_number(words, base, low, high)
@@ -54,7 +66,7 @@ def test_uniform_draws_are_those_of_numpy(base: int, low: int, high: int) -> Non
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_splits_are_the_same_draws_until_one_fits(split: str) -> None:
     task = Addition()
-    drawn = task.operands(seed=2**64 - 1, split=split, step=1, lengths=(1, 12), size=60)  # type: ignore[arg-type]
+    drawn = task.operands(Address(2**64 - 1, split, 1), Draw((1, 12), 60))  # type: ignore[arg-type]
     for sample, problem in enumerate(as_lists(drawn)):
         words = words_of(2**64 - 1, SPLITS.index(split), 1, sample)
         while True:
@@ -75,7 +87,7 @@ def chi_square(counts: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("base", [3, 10, 128])
 def test_digits_and_lengths_are_uniform(base: int) -> None:
     size, low, high = 20000, 1, 11
-    operands = Addition(base).operands(seed=5, split="all", step=0, lengths=(low, high), size=size)
+    operands = Addition(base).operands(Address(5, "all", 0), Draw((low, high), size))
     lengths = np.diff(operands.offsets)
     for position in (0, 1):
         counts = np.bincount(lengths[position::2], minlength=high + 1)[low:]
@@ -96,7 +108,7 @@ def test_digits_and_lengths_are_uniform(base: int) -> None:
 
 
 def test_neighbouring_digits_are_independent() -> None:
-    operands = Addition().operands(seed=1, split="all", step=0, lengths=(40, 40), size=4000)
+    operands = Addition().operands(Address(1, "all", 0), Draw((40, 40), 4000))
     rows = operands.digits.reshape(-1, 40)[:, 1:]
     for gap in (1, 2, 9, 20):
         pairs = rows[:, :-gap].astype(int) * 10 + rows[:, gap:]
@@ -109,12 +121,12 @@ def test_addresses_are_independent() -> None:
 
     def digits(**change: int) -> bytes:
         address = {"seed": 1, "step": 0, **change}
-        drawn = task.operands(split="all", lengths=(20, 20), size=8, **address)
+        drawn = operands_at(task, split="all", lengths=(20, 20), size=8, **address)
         return drawn.digits.tobytes()
 
     seen = [digits(), digits(seed=2), digits(step=1), digits(seed=0), digits(step=2**64 - 1)]
     assert len(set(seen)) == len(seen)
-    long = task.operands(seed=1, step=0, split="all", lengths=(20, 20), size=16)
+    long = task.operands(Address(1, "all", 0), Draw((20, 20), 16))
     assert long.digits[: 8 * 40].tobytes() == digits()
 
 
@@ -124,25 +136,25 @@ def test_bytes_do_not_depend_on_threads(threads: int, kind: str) -> None:
     for task in (Addition(), Addition(16, "padded", True)):
         for coupling in (couplings.columns(task), couplings.randomized(task, 500)):
             address = dict(seed=3, split="all", step=5, lengths=(1, 40), size=37, kind=kind)
-            one = task.batch(coupling, threads=1, **address)  # type: ignore[arg-type]
-            many = task.batch(coupling, threads=threads, **address)  # type: ignore[arg-type]
+            one = batch_at(task, coupling, threads=1, **address)  # type: ignore[arg-type]
+            many = batch_at(task, coupling, threads=threads, **address)  # type: ignore[arg-type]
             assert all(a.tobytes() == b.tobytes() for a, b in zip(one[:4], many[:4], strict=True))
-            drawn = task.operands(threads=1, **address)  # type: ignore[arg-type]
-            again = task.operands(threads=threads, **address)  # type: ignore[arg-type]
+            drawn = operands_at(task, threads=1, **address)  # type: ignore[arg-type]
+            again = operands_at(task, threads=threads, **address)  # type: ignore[arg-type]
             assert drawn.digits.tobytes() == again.digits.tobytes()
             assert drawn.offsets.tobytes() == again.offsets.tobytes()
 
 
 @pytest.mark.parametrize("form", ["natural", "padded"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PAIRS)
 def test_batch_is_the_layout_of_its_operands(form: str, kind: str) -> None:
     task = Addition(10, form)  # type: ignore[arg-type]
     coupling = couplings.columns(task)
     address = dict(seed=8, split="all", step=2, lengths=(3, 24), size=30, kind=kind)
     if kind == "chain":
         address["chain"] = (3, 2)
-    batch = task.batch(coupling, **address)  # type: ignore[arg-type]
-    layout = task.layout(coupling, task.operands(**address), width=24)  # type: ignore[arg-type]
+    batch = batch_at(task, coupling, **address)  # type: ignore[arg-type]
+    layout = Batch.of(task.instances(operands_at(task, **address), max_length=24), coupling)  # type: ignore[arg-type]
     assert batch.start == layout.start
     assert all(a.tobytes() == b.tobytes() for a, b in zip(batch[:4], layout[:4], strict=True))
 
@@ -156,7 +168,7 @@ def test_split_of_all_small_pairs() -> None:
     assert abs(int(np.triu(in_test).sum()) - 5050 / 8) < 5 * 23.5
     seen: dict[str, set[tuple[int, ...]]] = {}
     for split in ("train", "test"):
-        drawn = task.operands(seed=0, split=split, step=0, lengths=(1, 2), size=800000)  # type: ignore[arg-type]
+        drawn = task.operands(Address(0, split, 0), Draw((1, 2), 800000))  # type: ignore[arg-type]
         tens = np.where(np.diff(drawn.offsets) == 2, drawn.digits[drawn.offsets[:-1]], 0)
         values = np.sort((tens * 10 + drawn.digits[drawn.offsets[1:] - 1]).reshape(-1, 2))
         codes = np.unique(values[:, 0].astype(int) * 100 + values[:, 1]).tolist()
@@ -173,7 +185,7 @@ def test_train_and_test_never_meet(lengths: tuple[int, int]) -> None:
     seen: dict[str, set[frozenset[bytes]]] = {"train": set(), "test": set()}
     for form, split, step in itertools.product(("natural", "padded"), seen, range(3)):
         task = Addition(10, form)  # type: ignore[arg-type]
-        drawn = task.operands(seed=step, split=split, step=step, lengths=lengths, size=4000)  # type: ignore[arg-type]
+        drawn = task.operands(Address(step, split, step), Draw(lengths, 4000))  # type: ignore[arg-type]
         assert (task.in_test_split(drawn) == (split == "test")).all()
         seen[split] |= {frozenset(d.tobytes() for d in problem) for problem in drawn}
     assert not seen["train"] & seen["test"]
@@ -181,7 +193,7 @@ def test_train_and_test_never_meet(lengths: tuple[int, int]) -> None:
 
 def test_share_of_test_problems() -> None:
     for base in (2, 10, 128):
-        drawn = Addition(base).operands(seed=0, split="all", step=0, lengths=(20, 40), size=16000)
+        drawn = Addition(base).operands(Address(0, "all", 0), Draw((20, 40), 16000))
         share = Addition(base).in_test_split(drawn).mean()
         assert abs(share - 1 / 8) < 5 * np.sqrt(1 / 8 * 7 / 8 / 16000)
 
@@ -192,7 +204,7 @@ def test_an_empty_split_is_refused() -> None:
     assert not task.in_test_split(pairs).any()
     for threads in (1, 3):
         with pytest.raises(ValueError, match=r"no problem of lengths 1\.\.1 is in split 'test'"):
-            task.operands(seed=0, split="test", step=0, lengths=(1, 1), size=5, threads=threads)
+            task.operands(Address(0, "test", 0), Draw((1, 1), 5), threads=threads)
 
 
 def started(shared: bool) -> Coupling:
@@ -202,7 +214,7 @@ def started(shared: bool) -> Coupling:
 
 
 def starts(task: Addition, coupling: Coupling, split: str, step: int, size: int) -> np.ndarray:
-    batch = task.batch(coupling, seed=3, split=split, step=step, lengths=(1, 4), size=size)  # type: ignore[arg-type]
+    batch = Batch.of(task.sample(Address(3, split, step), Draw((1, 4), size)), coupling)  # type: ignore[arg-type]
     return batch.key_ids[:, :, batch.start + 1]
 
 
@@ -228,7 +240,7 @@ def test_shared_starts_differ_between_steps_only() -> None:
 def test_randomized_positions_are_sorted_samples(span: int) -> None:
     task = Addition()
     coupling = couplings.randomized(task, span)
-    batch = task.batch(coupling, seed=3, split="train", step=0, lengths=(4, 4), size=4000)
+    batch = Batch.of(task.sample(Address(3, "train", 0), Draw((4, 4), 4000)), coupling)
     used = batch.tokens != task.vocabulary.pad
     assert ((batch.key_ids[:, 0] >= 0) == used).all()
     counts = np.bincount(batch.key_ids[:, 0][used], minlength=span)
@@ -250,9 +262,7 @@ def test_randomized_positions_are_sorted_samples(span: int) -> None:
 def test_randomized_range_must_hold_an_instance() -> None:
     task = Addition()
     with pytest.raises(ValueError, match="range of at least the 17 tokens"):
-        task.batch(
-            couplings.randomized(task, 16), seed=0, split="all", step=0, lengths=(4, 4), size=1
-        )
+        Batch.of(task.sample(Address(0, "all", 0), Draw((4, 4), 1)), couplings.randomized(task, 16))
 
 
 @pytest.mark.parametrize(
@@ -280,6 +290,6 @@ def test_bad_arguments_are_refused(change: dict[str, object], message: str) -> N
     task = Addition()
     arguments = {"seed": 0, "split": "all", "step": 0, "lengths": (1, 9), "size": 2, **change}
     with pytest.raises(ValueError, match=message):
-        task.batch(couplings.columns(task), **arguments)  # type: ignore[arg-type]
+        batch_at(task, couplings.columns(task), **arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
-        task.operands(**arguments)  # type: ignore[arg-type]
+        operands_at(task, **arguments)  # type: ignore[arg-type]

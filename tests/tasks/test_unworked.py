@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
+from addresses import batch_at, operands_at
 
 from arithtf.recipes import get_recipe
-from arithtf.tasks import IGNORE, Comparison, Operands, Parity, ResidueAddition, Subtraction
-from arithtf.tasks.unworked import Unworked
+from arithtf.tasks import (
+    IGNORE,
+    Batch,
+    Comparison,
+    Operands,
+    Parity,
+    ResidueAddition,
+    Subtraction,
+    View,
+)
 
 
 def value(digits, base=10):
@@ -47,10 +56,10 @@ def test_only_the_answer_is_asked_for_and_the_work_is_blank(task, recipe, oracle
     from arithtf.tasks import couplings
 
     coupling = get_recipe(recipe).coupling if recipe else couplings.index(task)
-    plain, words = Unworked(task), task.vocabulary
+    plain, words = View(task, "blank"), task.vocabulary
     address = {"seed": 3, "split": "train", "step": 1, "lengths": (1, 9), "size": 40}
-    batch, whole = plain.batch(coupling, **address), task.batch(coupling, **address)
-    problems = list(plain.operands(**address))
+    batch, whole = batch_at(plain, coupling, **address), batch_at(task, coupling, **address)
+    problems = list(operands_at(plain, **address))
     for row, problem in enumerate(problems):
         asked = np.flatnonzero(batch.targets[row] != IGNORE)
         expected = [*oracle(words, *problem), words.eos]
@@ -66,10 +75,10 @@ def test_only_the_answer_is_asked_for_and_the_work_is_blank(task, recipe, oracle
     answers = [tokens.tolist() for tokens in plain.answer(operands)]
     assert answers == [oracle(words, *problem) for problem in problems]
     with pytest.raises(ValueError, match="solved=True"):
-        plain.layout(coupling, operands, solved=False)
+        Batch.of(plain.instances(operands, solved=False), coupling)
 
 
 def test_a_task_without_work_has_none():
     task = get_recipe("addition").task
     (tokens,) = task.answer(Operands.from_ints([(958, 67)]))
-    assert task.final(tokens) == 0
+    assert task.scratchpad_length(tokens) == 0

@@ -10,7 +10,7 @@ import torch
 
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import RunError, load_model, load_recipe, read_lines, weights_hash
-from arithtf.tasks import IGNORE
+from arithtf.tasks import IGNORE, Address, Batch, Draw
 from arithtf.train import batches, train
 
 
@@ -54,14 +54,13 @@ def test_data_are_those_of_the_task_for_any_number_of_threads(tiny):
     recipe = replace(tiny, batch=300, lengths=(1, 30))
     for step, (got, _) in enumerate(batches(recipe, 3, torch.device("cpu")), start=3):
         for count in (1, 2, 5):
-            want = recipe.task.batch(
+            want = Batch.of(
+                recipe.task.sample(
+                    Address(recipe.seed, "train", step),
+                    Draw(recipe.lengths, recipe.batch),
+                    threads=count,
+                ),
                 recipe.coupling,
-                seed=recipe.seed,
-                split="train",
-                step=step,
-                lengths=recipe.lengths,
-                size=recipe.batch,
-                threads=count,
             )
             assert np.array_equal(got[0], want.tokens)
             assert np.array_equal(got[1], want.query_ids)
@@ -78,9 +77,11 @@ def test_no_step_is_taken_on_a_test_problem(tiny):
     tokens = [given.tokens.numpy() for given, _ in batches(recipe, 1, torch.device("cpu"))]
     for step, got in enumerate(tokens, start=1):
         operands = recipe.task.operands(
-            seed=recipe.seed, split="train", step=step, lengths=recipe.lengths, size=recipe.batch
+            Address(recipe.seed, "train", step), Draw(recipe.lengths, recipe.batch)
         )
-        assert np.array_equal(recipe.task.layout(recipe.coupling, operands).tokens, got)
+        assert np.array_equal(
+            Batch.of(recipe.task.instances(operands), recipe.coupling).tokens, got
+        )
         assert not recipe.task.in_test_split(operands).any()
 
 
@@ -127,8 +128,8 @@ def test_metrics_against_a_loop(tiny, tmp_path):
     """Loss, accuracy and exact match of step 1, computed one answer token at a time."""
     recipe = replace(tiny, steps=1, log_every=1, learning_rate=0.0, batch=16)
     model = train(recipe, tmp_path, device="cpu")
-    batch = recipe.task.batch(
-        recipe.coupling, seed=0, split="train", step=1, lengths=recipe.lengths, size=16
+    batch = Batch.of(
+        recipe.task.sample(Address(0, "train", 1), Draw(recipe.lengths, 16)), recipe.coupling
     )
     inputs = (torch.from_numpy(array) for array in batch[:3])
     with torch.no_grad():

@@ -249,6 +249,10 @@ class ArithmeticTask(Task):
             name = "the string" if self.strings else "operand"
             return (text_digits(line, self.base, name=name, strip=not self.strings),)
         parts = line.split(self.sign)
+        if others := [c for c in "+-*/%^" if c in line and len(parts) == 1]:
+            raise ValueError(
+                f"expected a line like {self.example}, got the operation {others[0]!r}"
+            )
         if len(parts) != 2:
             raise ValueError(
                 f"expected one {self.sign!r} between two operands, like {self.example}; got "
