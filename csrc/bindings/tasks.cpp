@@ -206,7 +206,7 @@ scratchpads::Pass scratchpad_pass(bool single, Indices reads, std::optional<std:
   pass.last = std::move(last);
   pass.tokens = static_cast<std::size_t>(tokens.shape(2));
   const auto symbols = static_cast<std::size_t>(next.shape(1));
-  pass.shift = std::bit_width(symbols - 1);
+  pass.shift = static_cast<int>(std::bit_width(symbols - 1));
   const auto begin = [&pass](int64_t state) { return static_cast<std::int32_t>(state << pass.shift); };
   for (py::ssize_t i = 0; i < start.size(); ++i) pass.start.push_back(begin(start.data()[i]));
   pass.table.resize(static_cast<std::size_t>(next.shape(0)) << pass.shift);
