@@ -115,6 +115,11 @@ def rows_of(task, operands):
     yield "answer", [*answer, words.eos]
 
 
+def whole(task):
+    """The task that a view is one of, or the task itself."""
+    return task.of if isinstance(task, View) else task
+
+
 def result_of(task, operands):
     """The result as a person reads it."""
     numbers = [value(digits, task.base) for digits in operands]
@@ -124,8 +129,8 @@ def result_of(task, operands):
     if isinstance(task, Comparison):
         a, b = numbers
         return "<" if a < b else ">" if a > b else "="
-    if isinstance(task, ResidueAddition):
-        return str(sum(numbers) % task.modulus)
+    if isinstance(whole(task), ResidueAddition):
+        return str(sum(numbers) % whole(task).modulus)
     if isinstance(task, Parity):
         return str(sum(operands[0]) % 2)
     if isinstance(task, Copy | Reverse):

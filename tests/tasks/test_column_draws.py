@@ -106,7 +106,7 @@ def test_structured_kinds(task):
         assert all((p[0] == task.base - 1).all() for p in drawn["ripple"])
         assert all((p[0] == p[0][0]).all() for p in drawn["repdigit"])
         assert any((p[0][1:] == 0).all() for p in drawn["zeros"])
-        with pytest.raises(ValueError, match="for two numbers"):
+        with pytest.raises(ValueError, match="must be one of uniform, ripple"):
             task.operands(Address(0, "all", 0), Draw((4, 9), 1, "double"))
     else:
         assert all(p[0].tolist() == p[1].tolist() for p in drawn["double"])

@@ -109,7 +109,7 @@ def test_values_that_do_not_exist_are_refused():
         ResidueAddition(241)
     with pytest.raises(ValueError, match="single digit"):
         TimesDigit().answer(Operands.from_ints([(12, 34)]))
-    with pytest.raises(ValueError, match="expected at least one problem of 1"):
+    with pytest.raises(ValueError, match="expected 1 operands, got 2"):
         Copy().answer(Operands.from_ints([(12, 34)]))
     tables = couplings.lookups(Subtraction())
     with pytest.raises(ValueError, match="segments"):

@@ -106,9 +106,9 @@ def expected_row(
 def check(task: Addition, coupling: Coupling, problems: list[tuple[int, int]], **how: int) -> None:
     operands = Operands.from_ints(problems, base=task.base)
     for solved in (True, False):
-        batch = task.layout(coupling, operands, solved=solved, **how)
+        batch = Batch.of(task.instances(operands, solved=solved, **how), coupling)
         longest = max(len(digits_of(value, task.base)) for pair in problems for value in pair)
-        width = how.get("width", longest)
+        width = how.get("max_length", longest)
         assert batch.start == 2 * width + 2
         assert batch.tokens.dtype == batch.targets.dtype == np.uint8
         assert batch.query_ids.dtype == batch.key_ids.dtype == np.int32
@@ -139,7 +139,7 @@ def test_small_sums_on_every_coupling(form: str, reverse: bool, base: int) -> No
     problems = list(itertools.product(values, values))
     for coupling in some_couplings(task):
         check(task, coupling, problems)
-        check(task, coupling, problems, width=9)
+        check(task, coupling, problems, max_length=9)
 
 
 @pytest.mark.parametrize("form", ["natural", "padded"])
@@ -173,9 +173,9 @@ def test_ids_beyond_32_bits_are_refused() -> None:
     assert Batch.of(task.instances(operands), largest).key_ids.max() == 2**31 - 1
 
 
-def test_width_below_the_longest_operand_is_refused() -> None:
+def test_max_length_below_the_longest_operand_is_refused() -> None:
     task = Addition()
-    with pytest.raises(ValueError, match="width must be at least the longest operand, 3"):
+    with pytest.raises(ValueError, match="max_length must be at least the longest operand, 3"):
         Batch.of(
             task.instances(Operands.from_ints([(123, 4)]), max_length=2), couplings.columns(task)
         )
@@ -188,10 +188,10 @@ def test_a_sum_of_a_million_digits_is_laid_out_whole() -> None:
         task.instances(Operands.from_digits([(np.full(n, 9, np.uint8), [1])])),
         couplings.columns(task),
     )
-    assert batch.tokens.shape == (1, 3 * n + 5)
+    assert batch.tokens.shape == (1, 2 * n + 6)
     answer = batch.tokens[0, batch.start + 1 :]
     assert answer[n] == 1
     assert answer[n + 1] == task.vocabulary.eos
     assert not answer[:n].any()
     assert batch.query_ids[0, 0, batch.start + n] == n
-    assert batch.key_ids.nbytes == 4 * (3 * n + 5) < sys.maxsize
+    assert batch.key_ids.nbytes == 4 * (2 * n + 6) < sys.maxsize

@@ -93,8 +93,8 @@ def test_render_reads_up_to_eos() -> None:
     assert Addition(format="padded").render([8, 6, 1, 0, 0]) == "168"
     assert Addition(format="padded").render([0, 0]) == "0"
     for tokens, message in (
-        ([eos], "no digits"),
-        ([], "no digits"),
+        ([eos], "is empty"),
+        ([], "is empty"),
         ([1, TASK.vocabulary.equals, 2], "'='"),
         ([1, pad], "'_'"),
         ([1, 0, eos], "leading zero"),
@@ -143,7 +143,7 @@ def test_vocabulary_numbers_tokens_as_documented() -> None:
     assert DigitVocabulary(40, ("+", "*")).text([39, 9, 10, 45]) == "<39>9a*"
     with pytest.raises(ValueError, match=r"tokens are 0\.\.14, got 15"):
         v.text([15])
-    with pytest.raises(ValueError, match="expected one of the symbols"):
+    with pytest.raises(ValueError, match="expected one of the tokens"):
         v.id("*")
     for base, symbols in ((1, ("+",)), (129, ("+",)), (10, ("+", "+")), (10, ("ab",)), (10, ("="))):
         with pytest.raises(ValueError, match=r"(base|symbols) must be"):

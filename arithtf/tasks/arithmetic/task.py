@@ -249,14 +249,11 @@ class ArithmeticTask(Task):
             name = "the string" if self.strings else "operand"
             return (text_digits(line, self.base, name=name, strip=not self.strings),)
         parts = line.split(self.sign)
-        if others := [c for c in "+-*/%^" if c in line and len(parts) == 1]:
-            raise ValueError(
-                f"expected a line like {self.example}, got the operation {others[0]!r}"
-            )
         if len(parts) != 2:
+            others = [c for c in "+-*/%^" if c in line and len(parts) == 1]
+            got = f"the operation {others[0]!r}" if others else len(parts) - 1 or "none"
             raise ValueError(
-                f"expected one {self.sign!r} between two operands, like {self.example}; got "
-                f"{len(parts) - 1 or 'none'}"
+                f"expected one {self.sign!r} between two operands, like {self.example}; got {got}"
             )
         names = ("the first operand", "the second operand")
         return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))

@@ -3,22 +3,14 @@
 import numpy as np
 import pytest
 
-from arithtf.tasks import PAIRS, Addition, Operands
+from arithtf.tasks import PAIRS, Addition, Address, Draw, Operands
 
 BASES = [2, 3, 10, 16]
 STRUCTURED = PAIRS[1:]
 
 
-def draw(base: int, kind: str, lengths: tuple[int, int], size: int = 300, **more: object):
-    return Addition(base).operands(
-        seed=11,
-        split="all",
-        step=0,
-        lengths=lengths,
-        size=size,
-        kind=kind,
-        **more,  # type: ignore[arg-type]
-    )
+def draw(base, kind, lengths, size=300, chain=None):
+    return Addition(base).operands(Address(11, "all", 0), Draw(lengths, size, kind, chain=chain))
 
 
 def columns(problem: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
