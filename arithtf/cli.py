@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone. What is still buffered must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        warn(f"arithtf {arguments.command}: interrupted")
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        warn(f"arithtf {arguments.command}: {str(stop) or 'interrupted'}")
+        return getattr(stop, "code", INTERRUPTED)
     except Exception as error:
         known = _exit_code(error)
         if known is None or os.environ.get("ARITHTF_DEBUG"):

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arithtf.batches import drawn
 from arithtf.certify.contexts import ContextSet, collect
 from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import check_task
 from arithtf.recipes import Recipe
 from arithtf.tasks import IGNORE, Batch
+from arithtf.train.data import drawn
 
 
 class Exposure(NamedTuple):

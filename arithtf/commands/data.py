@@ -53,7 +53,7 @@ def _described(recipe: Recipe, what: str) -> str:
     return "\n".join(
         [
             f"recipe {recipe.name}: {what}",
-            f"trained on {recipe.trained_on}, {recipe.schedule}",
+            f"trained on {recipe.trained_on}, {recipe.budget}",
             f"task {task_to_dict(recipe.task)}",
             str(recipe.model.encoding),
         ]

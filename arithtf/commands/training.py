@@ -61,6 +61,6 @@ def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transform
     spent = seconds(read_json(out / "timing.json")["seconds"])
     say(
         f"trained {recipe.name} on {recipe.trained_on}: {count(model.num_parameters())} "
-        f"parameters, {recipe.schedule}, in {spent}, {ended}; run in {out}"
+        f"parameters, {recipe.budget}, in {spent}, {ended}; run in {out}"
     )
     return model

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arithtf.batches import collected
 from arithtf.certify import CannotCertify, check_task
 from arithtf.certify.cover import check_enumerable
 from arithtf.discover.growth import Report
@@ -18,6 +17,7 @@ from arithtf.model import ModelConfig
 from arithtf.recipes import RECIPES, Recipe
 from arithtf.runs import RunError, read_json, write_json
 from arithtf.tasks import ArithmeticTask, Coupling, Task, task_to_dict
+from arithtf.train.data import collected
 
 FORMAT = 2
 FILE = "discovery.json"

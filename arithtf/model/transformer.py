@@ -311,6 +311,13 @@ class Transformer(nn.Module):
                 x = x + block(x)
         return self.unembedding(self.norm(x))
 
+    def train_step(self, step: int) -> None:
+        """Called before the forward passes of each training step.
+
+        What is random in a step, such as dropout, is addressed by the seed and `step`, so that a
+        resumed run goes on with the same bytes. Nothing is random in today's blocks.
+        """
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -29,12 +29,14 @@ class Recipe:
         lengths: shortest and longest operand trained on, in digits.
         batch: instances a step.
         steps: optimiser steps.
-        learning_rate: peak; rises linearly over `warmup` steps, then falls linearly to
+        objective: what a step makes small, by name (`arithtf.train.objectives`).
+        learning_rate: peak; rises linearly over `warmup` steps.
+        schedule: the name of its shape after them (`arithtf.train.schedules`); "linear" falls to
             `final_rate` times the peak at the last step.
         betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
         seed: of the weights and of the data.
         local: if positive, a step learns from so many local contexts instead of from all columns
-            of a batch. For models with one windowed attention block (`arithtf.batches`).
+            of a batch. For models with one windowed attention block (`arithtf.train.data`).
         pool: the batches whose distinct local contexts, each once, are then the training set.
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
         threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
@@ -51,7 +53,9 @@ class Recipe:
     lengths: tuple[int, int] = (1, 10)
     batch: int = 64
     steps: int = 1000
+    objective: str = "next-token"
     learning_rate: float = 1.2e-2
+    schedule: str = "linear"
     warmup: int = 50
     final_rate: float = 0.02
     betas: tuple[float, float] = (0.9, 0.95)
@@ -109,7 +113,7 @@ class Recipe:
         return self.arithmetic.describe_lengths(self.lengths)
 
     @property
-    def schedule(self) -> str:
+    def budget(self) -> str:
         """What the steps learn from, for people."""
         if not self.local:
             return f"{self.steps:,} steps of {self.batch:,} problems"
@@ -117,13 +121,6 @@ class Recipe:
             f"{self.steps:,} steps of {self.local:,} of the distinct local contexts of "
             f"{self.pool * self.batch:,} problems"
         )
-
-    def rate(self, step: int) -> float:
-        """Learning rate of step 1 .. steps."""
-        if step <= self.warmup:
-            return self.learning_rate * step / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (1.0 - (1.0 - self.final_rate) * done)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form; files that parts of it come from are listed under "sources"."""

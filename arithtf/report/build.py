@@ -200,7 +200,8 @@ def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]
         ("encoding", str(config.encoding)),
         ("model", f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
          f"hidden {config.hidden}"),
-        ("training", f"{recipe.schedule}, AdamW, peak learning rate {recipe.learning_rate:g}"),
+        ("training", f"{recipe.budget}, objective {recipe.objective}, AdamW, peak learning rate "
+         f"{recipe.learning_rate:g}, {recipe.schedule} schedule"),
     ]  # fmt: skip
     if model is not None:
         rows.insert(5, ("parameters", f"{model.num_parameters():,}"))

@@ -114,7 +114,9 @@ def test_forms_are_written_as_people_write_them() -> None:
     assert form_text(Place(offset=-2)) == "- 2"
     assert form_text(Place(left=1)) == "left"
     assert form_text(Place(offset=3, left=2, index=-1)) == "2 left - index + 3"
-    assert form_text(Place(cell=1, row_stride=1, left=1, offset=-1)) == "left + row_stride + cell - 1"
+    assert (
+        form_text(Place(cell=1, row_stride=1, left=1, offset=-1)) == "left + row_stride + cell - 1"
+    )
     every = {field.name: 2 + n for n, field in enumerate(fields(Place))}
     text = form_text(Place(**every))
     assert all(f"{size} {name}" in text for name, size in every.items() if name != "offset")

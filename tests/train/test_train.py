@@ -1,4 +1,4 @@
-"""The training loop: determinism, schedule, progress, refusals."""
+"""The training loop: determinism, progress, refusals."""
 
 import json
 import math
@@ -83,18 +83,6 @@ def test_no_step_is_taken_on_a_test_problem(tiny):
             Batch.of(recipe.task.instances(operands), recipe.coupling).tokens, got
         )
         assert not recipe.task.in_test_split(operands).any()
-
-
-def test_schedule_rises_to_the_peak_and_falls_linearly():
-    recipe = replace(
-        get_recipe("addition"), steps=110, warmup=10, learning_rate=0.5, final_rate=0.1
-    )
-    rates = [recipe.rate(step) for step in range(1, 111)]
-    assert rates[:10] == pytest.approx([0.05 * step for step in range(1, 11)])
-    assert rates[9] == max(rates) == 0.5
-    assert np.diff(rates[9:]) == pytest.approx(-0.45 / 100)
-    assert rates[-1] == pytest.approx(0.05)
-    assert replace(recipe, warmup=0).rate(1) == pytest.approx(0.5 - 0.45 / 110)
 
 
 def test_schedule_is_the_one_used(tiny, tmp_path):

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from arithtf.batches import LocalContexts, drawn, instances
 from arithtf.certify.contexts import ContextSet, collect
 from arithtf.model import Transformer
 from arithtf.recipes import get_recipe
 from arithtf.runs import weights_hash
 from arithtf.tasks import IGNORE
 from arithtf.train import train
+from arithtf.train.data import LocalContexts, drawn, instances
 
 CPU = torch.device("cpu")
 

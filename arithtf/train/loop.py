@@ -1,8 +1,8 @@
-"""Training, from top to bottom: data, step, metrics, checkpoint, resume.
+"""Training, from top to bottom: step, metrics, checkpoint, resume.
 
-A run is a pure function of its recipe: the data are addressed by step, the recipe sets the threads,
-nothing in a step draws random numbers, and a checkpoint holds all that the next step depends on.
-So a run that was killed at any moment and resumed ends in the same bytes as one that was not.
+A run is a pure function of its recipe: data and whatever else is random are addressed by seed and
+step, the recipe sets the threads, and a checkpoint holds all that the next step depends on. So a
+run that was killed at any moment and resumed ends in the same bytes as one that was not.
 """
 
 from __future__ import annotations
@@ -13,18 +13,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from arithtf.batches import Inputs, LocalContexts, drawn, instances
-from arithtf.callable import make_callable
 from arithtf.model import Transformer
 from arithtf.recipes import Recipe
 from arithtf.runs import (
@@ -40,35 +36,18 @@ from arithtf.runs import (
     write_atomic,
     write_json,
 )
-from arithtf.tasks import IGNORE
 from arithtf.threads import torch_threads
+from arithtf.train.data import Inputs, batches
+from arithtf.train.interrupt import Deferred, Interrupted
+from arithtf.train.metrics import Metrics, measure
+from arithtf.train.objectives import Logits, objective
+from arithtf.train.schedules import schedule
 
 STATE_FORMAT = 1
 
 
 class TrainingDiverged(RunError):
     """Loss or gradient became NaN or infinite; the last good checkpoint is kept."""
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """One line of metrics.jsonl.
-
-    Args:
-        step: optimiser steps done.
-        loss: cross-entropy in nats per answer token, of this step's batch before its update.
-        accuracy: share of the batch's answer tokens whose argmax is right.
-        exact: share of its instances with every answer token right.
-        gradient_norm: before clipping.
-        rate: learning rate of this step.
-    """
-
-    step: int
-    loss: float
-    accuracy: float
-    exact: float
-    gradient_norm: float
-    rate: float
 
 
 def train(
@@ -93,14 +72,18 @@ def train(
 
     Raises:
         TypeError: `recipe` is none.
+        ValueError: no objective or schedule has the recipe's name of it.
         RunError: `out` is no directory, or it holds another run, or a run and `resume` is False.
         TrainingDiverged: loss or gradient norm was NaN or infinite.
+        Interrupted: SIGINT or SIGTERM came while training into a directory, which now holds the
+            state after the last step. A second signal does not wait for the end of the step.
     """
     if not isinstance(recipe, Recipe):
         raise TypeError(
             f"expected a Recipe, got {type(recipe).__name__}; "
             "arithtf.recipes.get_recipe makes one of a name"
         )
+    objective(recipe.objective), schedule(recipe)  # before anything is written
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch_threads(recipe.threads):
         if out is None:
@@ -109,9 +92,9 @@ def train(
         if run.exists() and not run.is_dir():
             raise RunError(f"{run} is not a directory; choose another --out")
         run.mkdir(parents=True, exist_ok=True)
-        with lock(run):
+        with lock(run), Deferred() as signals:
             _prepare(run, recipe, resume)
-            return Loop(recipe, run, device).run(progress)
+            return Loop(recipe, run, device).run(progress, signals)
 
 
 def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
@@ -130,36 +113,12 @@ def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def batches(
-    recipe: Recipe, first: int, device: torch.device
-) -> Iterator[tuple[Inputs, Inputs | None]]:
-    """What the steps `first` .. steps learn from, one made ahead, and what they are measured on.
-
-    The C++ core fills the next batch, holding no lock, while the current step runs. Steps are
-    measured on what they learn from, or, if that is no instances, on those where metrics are due.
-    """
-    local = LocalContexts(recipe, device) if recipe.local else None
-
-    def make(step: int) -> tuple[Inputs, Inputs | None]:
-        if local is None:
-            return instances(drawn(recipe, step)).to(device), None
-        due = step == recipe.steps or step % recipe.log_every == 0
-        return local.step(step), instances(drawn(recipe, step)).to(device) if due else None
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(make, first)
-        for step in range(first, recipe.steps + 1):
-            ready = ahead.result()
-            if step < recipe.steps:
-                ahead = pool.submit(make, step + 1)
-            yield ready
-
-
 class Loop:
     """The state of one training run and the steps that change it."""
 
     def __init__(self, recipe: Recipe, run: Path | None, device: torch.device) -> None:
         self.recipe, self.run_path, self.device = recipe, run, device
+        self.objective, self.rate = objective(recipe.objective), schedule(recipe)
         self.model = Transformer(recipe.model, seed=recipe.seed).to(device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -168,72 +127,78 @@ class Loop:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self.done, self.seconds = 0, 0.0
+        self.done, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         if run is not None:
             if (run / "state.pt").exists():
                 self._restore(run)
             self._cut_metrics(run)
 
-    def run(self, progress: Callable[[Metrics], None] | None) -> Transformer:
-        """All remaining steps."""
-        recipe, began = self.recipe, time.perf_counter() - self.seconds
+    def run(
+        self, progress: Callable[[Metrics], None] | None, signals: Deferred | None = None
+    ) -> Transformer:
+        """All remaining steps, or those until a signal comes."""
+        recipe = self.recipe
+        began = (time.perf_counter() - self.seconds, time.process_time() - self.cpu_seconds)
         # The flag stays on the device, so that CUDA need not be waited for in every step.
         healthy = torch.ones((), dtype=torch.bool, device=self.device)
         check_every = 1 if self.device.type == "cpu" else recipe.log_every
         self.model.train()
         first = self.done + 1
-        for step, given in enumerate(batches(recipe, first, self.device), start=first):
-            inputs, measured = given
-            shown = self._logits(measured) if measured is not None else None
+        for step, (inputs, measured) in enumerate(batches(recipe, first, self.device), start=first):
+            before = None if measured is None else self._logits(step, measured)
             logits, loss, norm = self.step(step, inputs)
             healthy &= torch.isfinite(loss) & torch.isfinite(norm)
             last = step == recipe.steps
+            stop = signals.received if signals is not None and not last else None
             log = last or step % recipe.log_every == 0
-            save = last or step % recipe.checkpoint_every == 0
+            save = last or stop is not None or step % recipe.checkpoint_every == 0
             if save:
                 healthy &= self._finite_weights()
             if (log or save or step % check_every == 0) and not healthy:
                 raise self._diverged(step, loss, norm)
             self.done = step
             if log:
-                if measured is not None and shown is not None:
-                    inputs, logits = measured, shown
-                metrics = measure(recipe, step, logits, inputs.targets, loss, norm)
+                if measured is not None and before is not None:
+                    inputs, logits = measured, before
+                metrics = measure(step, logits, inputs.targets, loss, norm, self.rate(step))
                 if self.run_path is not None:
                     append_line(self.run_path / "metrics.jsonl", asdict(metrics))
                 if progress is not None:
                     progress(metrics)
             if save:
-                self._save(time.perf_counter() - began)
+                self._save(time.perf_counter() - began[0], time.process_time() - began[1])
+            if stop is not None:
+                raise Interrupted(f"interrupted at step {step}; --resume goes on", stop)
         if self.run_path is not None:
             # Written after the state: a kill between the two is mended by the next --resume.
             save_weights(self.run_path / "model.safetensors", self.model)
         return self.model.eval()
 
     @torch.no_grad()
-    def _logits(self, inputs: Inputs) -> Tensor:
+    def _logits(self, step: int, inputs: Inputs) -> Logits:
         """Logits before the step's update."""
-        return self._forward(inputs)
+        return self._forward(step, inputs)
 
-    def _forward(self, inputs: Inputs) -> Tensor:
+    def _forward(self, step: int, inputs: Inputs) -> Logits:
+        self.model.train_step(step)
         start = inputs.start
         stop = start + inputs.targets.shape[1]
         ids = (inputs.query_ids, inputs.key_ids)
-        logits: Tensor = self.model(inputs.tokens, *ids, start=start, stop=stop)
+        logits: Logits = self.model(inputs.tokens, *ids, start=start, stop=stop)
         return logits
 
-    def step(self, step: int, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, step: int, inputs: Inputs) -> tuple[Logits, Tensor, Tensor]:
         """One optimiser step; returns logits, loss and gradient norm."""
-        logits = self._forward(inputs)
-        flat, targets = logits.flatten(0, 1), inputs.targets.flatten().long()
-        loss = F.cross_entropy(flat, targets, ignore_index=IGNORE)
+        logits = self._forward(step, inputs)
+        loss = self.objective(logits, inputs.targets, self.model)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate(step)
+            group["lr"] = self.rate(step)
         self.optimizer.step()
-        return logits.detach(), loss.detach(), norm.detach()
+        kept = logits.detach() if isinstance(logits, Tensor) else [x.detach() for x in logits]
+        return kept, loss.detach(), norm.detach()
 
     def _diverged(self, step: int, loss: Tensor, norm: Tensor) -> TrainingDiverged:
         kept = "no checkpoint had been written"
@@ -249,7 +214,7 @@ class Loop:
         """Whether the last update left every weight finite, as a bool scalar on the device."""
         return torch.stack([torch.isfinite(p).all() for p in self.model.parameters()]).all()
 
-    def _save(self, seconds: float) -> None:
+    def _save(self, seconds: float, cpu_seconds: float) -> None:
         """Write the state: one rename, and what came before it counts."""
         run = self.run_path
         if run is None:
@@ -268,7 +233,8 @@ class Loop:
             "optimizer": optimizer,
         }
         # First, so that a state never lacks its timing: a kill after the last state ends the run.
-        write_json(run / "timing.json", {"step": self.done, "seconds": seconds} | facts())
+        spent = {"step": self.done, "seconds": seconds, "cpu_seconds": cpu_seconds}
+        write_json(run / "timing.json", spent | facts())
         # By way of memory: torch.save answers a full disk with a RuntimeError about its archive.
         data = io.BytesIO()
         torch.save(state, data)
@@ -289,7 +255,8 @@ class Loop:
             ) from None
         self.done = int(state["step"])
         if (run / "timing.json").exists():
-            self.seconds = float(read_json(run / "timing.json")["seconds"])
+            spent = read_json(run / "timing.json")
+            self.seconds, self.cpu_seconds = spent["seconds"], spent["cpu_seconds"]
 
     def _cut_metrics(self, run: Path) -> None:
         """Cut the metrics back to the steps that the checkpoint holds; without one, to none."""
@@ -297,23 +264,6 @@ class Loop:
         kept = [row for row in rows if row["step"] <= self.done]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         write_atomic(run / "metrics.jsonl", lambda file: file.write(text.encode()))
-
-
-def measure(
-    recipe: Recipe, step: int, logits: Tensor, targets: Tensor, loss: Tensor, norm: Tensor
-) -> Metrics:
-    """The metrics of one step from logits [B, Q, V] and targets [B, Q]."""
-    counted = targets != IGNORE
-    right = (logits.argmax(-1) == targets) & counted
-    exact = (right == counted).all(1).float().mean()
-    return Metrics(
-        step=step,
-        loss=loss.item(),
-        accuracy=(right.sum() / counted.sum()).item(),
-        exact=exact.item(),
-        gradient_norm=norm.item(),
-        rate=recipe.rate(step),
-    )
 
 
 def facts() -> dict[str, Any]:
@@ -326,6 +276,3 @@ def facts() -> dict[str, Any]:
         "machine": platform.machine(),
         "gpu": gpu,
     }
-
-
-make_callable(__name__)

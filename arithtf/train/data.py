@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +41,31 @@ class Inputs(NamedTuple):
             x.pin_memory().to(device, non_blocking=True) for x in self[:4]
         )
         return Inputs(tokens, query_ids, key_ids, targets, self.start)
+
+
+def batches(
+    recipe: Recipe, first: int, device: torch.device
+) -> Iterator[tuple[Inputs, Inputs | None]]:
+    """What the steps `first` .. steps learn from, one made ahead, and what they are measured on.
+
+    The C++ core fills the next batch, holding no lock, while the current step runs. Steps are
+    measured on what they learn from, or, if that is no instances, on those where metrics are due.
+    """
+    local = LocalContexts(recipe, device) if recipe.local else None
+
+    def make(step: int) -> tuple[Inputs, Inputs | None]:
+        if local is None:
+            return instances(drawn(recipe, step)).to(device), None
+        due = step == recipe.steps or step % recipe.log_every == 0
+        return local.step(step), instances(drawn(recipe, step)).to(device) if due else None
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(make, first)
+        for step in range(first, recipe.steps + 1):
+            ready = ahead.result()
+            if step < recipe.steps:
+                ahead = pool.submit(make, step + 1)
+            yield ready
 
 
 def drawn(recipe: Recipe, step: int) -> Batch:
