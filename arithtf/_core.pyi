@@ -221,7 +221,7 @@ def use_attention_build(name: str) -> None: ...
 _Sums = npt.NDArray[np.uint64]
 
 def token_code(token: int) -> int: ...
-def sights(
+def lookups(
     tokens: _Bytes,
     query_places: _Ints,
     key_places: _Ints,
@@ -232,7 +232,7 @@ def sights(
     threads: int,
 ) -> tuple[_Sums, _Ints]: ...
 def score_candidates(
-    sights: _Sums,
+    lookups: _Sums,
     start: _Sums,
     targets: _Bytes,
     symbols: int,

@@ -106,7 +106,7 @@ class Counter {
     total_.resize(queries.start.size());
   }
 
-  Score count(const std::uint64_t* sights, const Candidates& candidates, std::size_t c,
+  Score count(const std::uint64_t* lookups, const Candidates& candidates, std::size_t c,
               double most_bits, std::int64_t most_conflicts) {
     if (++epoch_ == 0) {
       std::fill(slots_.begin(), slots_.end(), Slot{});
@@ -117,7 +117,7 @@ class Counter {
     // In parts, so that a candidate that is given up early has cost little.
     for (std::size_t from = 0, to = 0; from < end && score.complete; from = to) {
       to = std::min(end, from + kPart);
-      add(sights, candidates, c, from, to);
+      add(lookups, candidates, c, from, to);
       for (std::size_t q = from; q < to; ++q) {
         record(q, score);
         if (score.conflicts > most_conflicts) break;
@@ -135,17 +135,17 @@ class Counter {
     std::uint32_t index = 0;
   };
 
-  void add(const std::uint64_t* sights, const Candidates& candidates, std::size_t c,
+  void add(const std::uint64_t* lookups, const Candidates& candidates, std::size_t c,
            std::size_t from, std::size_t to) {
     std::copy(queries_.start.begin() + static_cast<std::ptrdiff_t>(from),
               queries_.start.begin() + static_cast<std::ptrdiff_t>(to),
               sums_.begin() + static_cast<std::ptrdiff_t>(from));
     for (auto k = candidates.offsets[c]; k < candidates.offsets[c + 1]; ++k) {
       const auto term = static_cast<std::size_t>(k);
-      const std::uint64_t* sight =
-          sights + static_cast<std::size_t>(candidates.rows[term]) * queries_.start.size();
+      const std::uint64_t* lookup =
+          lookups + static_cast<std::size_t>(candidates.rows[term]) * queries_.start.size();
       const std::uint64_t factor = candidates.factors[term];
-      for (std::size_t q = from; q < to; ++q) sums_[q] += factor * sight[q];
+      for (std::size_t q = from; q < to; ++q) sums_[q] += factor * lookup[q];
     }
   }
 
@@ -198,7 +198,7 @@ std::int64_t Examples::queries() const {
          std::count(targets, targets + batch.rows * batch.columns, kIgnore);
 }
 
-void write_sights(const Examples& examples, std::span<const Relation> relations, std::int64_t low,
+void write_lookups(const Examples& examples, std::span<const Relation> relations, std::int64_t low,
                   std::int64_t high, std::int64_t threads, std::uint64_t* sums,
                   std::int32_t* most) {
   if (low > high) throw std::invalid_argument("expected low <= high");
@@ -219,7 +219,7 @@ void write_sights(const Examples& examples, std::span<const Relation> relations,
   });
 }
 
-void score(const std::uint64_t* sights, const Queries& queries, const Candidates& candidates,
+void score(const std::uint64_t* lookups, const Queries& queries, const Candidates& candidates,
            double alpha, double most_bits, std::int64_t most_conflicts, std::int64_t threads,
            Score* out) {
   if (!(alpha > 0)) throw std::invalid_argument("expected alpha > 0");
@@ -233,7 +233,7 @@ void score(const std::uint64_t* sights, const Queries& queries, const Candidates
     if (begin == end) return;
     Counter counter(queries, alpha);
     for (std::int64_t c = begin; c < end; ++c) {
-      out[c] = counter.count(sights, candidates, static_cast<std::size_t>(c), most_bits,
+      out[c] = counter.count(lookups, candidates, static_cast<std::size_t>(c), most_bits,
                              most_conflicts);
     }
   });

@@ -1,5 +1,5 @@
 // What the search for couplings computes: which tokens queries see by an affine relation of
-// places, and how well a set of such sights decides the next token.
+// places, and how well a set of such lookups decides the next token.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +27,14 @@ struct Examples {
 // token_code over the tokens (0: nothing). A key is seen only at or before the query's column, and
 // column 0, the sink, never. sums [relations, high - low + 1, queries]; most [relations, high -
 // low + 1], the most tokens that one query sees.
-void write_sights(const Examples& examples, std::span<const Relation> relations, std::int64_t low,
+void write_lookups(const Examples& examples, std::span<const Relation> relations, std::int64_t low,
                   std::int64_t high, std::int64_t threads, std::uint64_t* sums, std::int32_t* most);
 
 // A random odd number per token, fixed for good.
 std::uint64_t token_code(std::uint64_t token);
 
 // Candidates as sums: the context of query q under candidate c is start[q] + sum factor *
-// sights[row][q] over the candidate's terms, modulo 2^64. Equal contexts give equal sums; different
+// lookups[row][q] over the candidate's terms, modulo 2^64. Equal contexts give equal sums; different
 // ones nearly never do.
 struct Candidates {
   std::span<const std::int64_t> offsets;  // terms of candidate c: [offsets[c], offsets[c + 1])
@@ -59,7 +59,7 @@ struct Score {
 // before, and n_t times with target t, t costs -log2((n_t + alpha / symbols) / (n + alpha)). A new
 // context costs log2(symbols), a repetition that agrees less than a bit, one that does not many.
 // A candidate is given up once `most_bits` or `most_conflicts` is exceeded.
-void score(const std::uint64_t* sights, const Queries& queries, const Candidates& candidates,
+void score(const std::uint64_t* lookups, const Queries& queries, const Candidates& candidates,
            double alpha, double most_bits, std::int64_t most_conflicts, std::int64_t threads,
            Score* out);
 

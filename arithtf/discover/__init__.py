@@ -1,6 +1,6 @@
 """Discovery: couplings found from a task's examples alone (see docs/discover.md).
 
-`examples` (tokens and places, no ids) -> `space` (relations and sights) -> `growth` (a segment's
+`examples` (tokens and places, no ids) -> `space` (relations and lookups) -> `growth` (a segment's
 tables, scored by `scoring`) -> `refine` (smaller ones) -> `search` (all segments together, longer
 examples) -> `driver` (the cover's judgement, the recipe).
 """

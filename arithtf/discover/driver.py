@@ -38,7 +38,7 @@ class Discovery:
         finished: False if the search was cut off; the coupling is then the best until there.
         found: what the examples say of it.
         contexts: all that occur at any length, by enumeration; None if that was not possible.
-        sights: different sights of each written segment's queries, and how many relations gave.
+        lookups: different lookups of each written segment's queries, and how many relations gave.
         tried: candidates scored.
         log_space: log10 of the number of tables of as many levels.
         passed_over: couplings that were refused, and why.
@@ -50,7 +50,7 @@ class Discovery:
     finished: bool
     found: Found
     contexts: int | None
-    sights: Mapping[str, tuple[int, int]]
+    lookups: Mapping[str, tuple[int, int]]
     tried: int
     log_space: float
     passed_over: tuple[tuple[Coupling, Windows, str], ...]
@@ -73,7 +73,7 @@ class Discovery:
                 "new_in_short": self.found.new_short,
             },
             "description_length": self.found.length,
-            "sights": {name: list(counts) for name, counts in self.sights.items()},
+            "lookups": {name: list(counts) for name, counts in self.lookups.items()},
             "tried": self.tried,
             "log10_space": round(self.log_space, 2),
             "passed_over": [
@@ -156,7 +156,7 @@ class Discoverer:
             finished,
             found,
             contexts,
-            search.sights(),
+            search.lookups(),
             search.tried,
             search.log_space(),
             self._passed_over(),

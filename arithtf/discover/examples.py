@@ -95,7 +95,7 @@ class Examples:
             key_places=both("key_places", NO_ID),
         )
 
-    def sights(
+    def lookups(
         self, relations: NDArray[np.int64], low: int, high: int
     ) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         """What each query sees by relations of places.
@@ -109,7 +109,7 @@ class Examples:
             uint64 [N, high - low + 1, queries], a sum of codes of the tokens seen, 0 for none; and
             int32 [N, high - low + 1], the most tokens that one query sees.
         """
-        return _core.sights(
+        return _core.lookups(
             self.tokens, self.query_places, self.key_places, self.targets, relations, low, high, 0
         )
 

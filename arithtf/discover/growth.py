@@ -1,8 +1,8 @@
 """Growing tables for one written segment's queries, from nothing to the first without conflict.
 
 Nothing is known of a carry's cause until both digits are seen, and one digit of a sum alone tells
-nothing of it. So growth begins with all sights and all pairs of sights, and then goes on from the
-best by single steps: another sight, or a wider window. The best are those with the shortest code
+nothing of it. So growth begins with all lookups and all pairs of lookups, and then goes on from the
+best by single steps: another lookup, or a wider window. The best are those with the shortest code
 for the answers: what decides them often is worth more than what makes every context another.
 """
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from arithtf.discover.examples import Examples
 from arithtf.discover.scoring import Scorer, Scores, factor
-from arithtf.discover.space import RADIUS, Sight
-from arithtf.discover.space import sights as find_sights
-from arithtf.discover.tables import Form, Table, Tables, length, one_sight, union
+from arithtf.discover.space import RADIUS, Lookup
+from arithtf.discover.space import lookups as find_lookups
+from arithtf.discover.tables import Form, Table, Tables, length, one_lookup, union
 
 BEAM = 16
-_PAIRS = 48  # best pairs of sights that are scored on all examples
+_PAIRS = 48  # best pairs of lookups that are scored on all examples
 _QUERIES = 12000  # of the segment that are used, at most
-_WIDE = 4  # best tables to which every sight is added, whatever it tells alone
+_WIDE = 4  # best tables to which every lookup is added, whatever it tells alone
 _SIGHTS = 750  # of the simplest, and of those that tell most alone; all, if they are not more
 _MANY, _FEW = 400_000, 400  # more pairs than that are first scored on a few queries
 _COARSE = 1500  # queries that pairs are first scored on
@@ -46,16 +46,16 @@ class Growth:
     """
 
     def __init__(self, examples: Examples, longer: Examples, segment: int, report: Report) -> None:
-        """Find the segment's sights; nothing is scored yet."""
+        """Find the segment's lookups; nothing is scored yet."""
         self._report = report
         self._name = examples.segments[segment]
         own = examples.only(segment).head(_QUERIES)
         self.coarse = Scorer(own.head(_COARSE))
         self.fine = Scorer(own)
-        self.sights, self.looked = find_sights(
+        self.lookups, self.looked = find_lookups(
             self.coarse.examples, longer.only(segment).head(_COARSE), segment
         )
-        self._kept = self.sights
+        self._kept = self.lookups
         self.beam: list[Tables] = []
         self.solved: list[tuple[int, int, Tables]] = []
         self.generation = 0
@@ -75,7 +75,7 @@ class Growth:
             candidates: list[Tables] = [()]  # the query token decides
         elif not self.generation:
             self._shorten()
-            candidates = [(one_sight(*sight),) for sight in self._kept]
+            candidates = [(one_lookup(*lookup),) for lookup in self._kept]
             pairs = self._pairs()
             self.beam = [_pair(*pairs[0])[0]]  # what there is if the search is cut off now
             candidates += [tables for pair in pairs for tables in _pair(*pair)]
@@ -83,7 +83,7 @@ class Growth:
             candidates = [
                 new
                 for place, tables in enumerate(self.beam)
-                for new in self._grown(tables, self.sights if place < _WIDE else self._kept)
+                for new in self._grown(tables, self.lookups if place < _WIDE else self._kept)
             ]
         self.generation += 1
         self._select(list(dict.fromkeys(candidates)))
@@ -94,14 +94,14 @@ class Growth:
         self.fine.forget()
 
     def _shorten(self) -> None:
-        """Of very many sights, keep the simplest and those that tell most by themselves."""
-        if len(self.sights) > 2 * _SIGHTS:
-            alone = self._score(self.fine, [(one_sight(*sight),) for sight in self.sights])
+        """Of very many lookups, keep the simplest and those that tell most by themselves."""
+        if len(self.lookups) > 2 * _SIGHTS:
+            alone = self._score(self.fine, [(one_lookup(*lookup),) for lookup in self.lookups])
             telling = np.argsort(alone.bits, kind="stable")[:_SIGHTS].tolist()
-            self._kept = [self.sights[n] for n in sorted({*range(_SIGHTS), *telling})]
+            self._kept = [self.lookups[n] for n in sorted({*range(_SIGHTS), *telling})]
 
-    def _pairs(self) -> list[tuple[Sight, Sight]]:
-        """The pairs of sights with the shortest code, of all pairs."""
+    def _pairs(self) -> list[tuple[Lookup, Lookup]]:
+        """The pairs of lookups with the shortest code, of all pairs."""
         pairs = np.stack(np.triu_indices(len(self._kept), 1), 1)
         if len(pairs) > _MANY:
             few = Scorer(self.coarse.examples.head(_FEW))
@@ -114,7 +114,7 @@ class Growth:
     def _score_pairs(
         self, scorer: Scorer, pairs: NDArray[np.int64], what: str
     ) -> NDArray[np.float64]:
-        """Code lengths of pairs [N, 2] of sights, on two levels."""
+        """Code lengths of pairs [N, 2] of lookups, on two levels."""
         rows = np.array(scorer.rows(self._kept), np.int64)
         factors = np.array([factor(0, 0), factor(1, 0)], np.uint64)
         bits = np.empty(len(pairs))
@@ -126,7 +126,7 @@ class Growth:
             self._report(f"{self._name}: {what}", min(at + _CHUNK, len(pairs)), len(pairs))
         return bits
 
-    def _grown(self, tables: Tables, sights: list[Sight]) -> Iterator[Tables]:
+    def _grown(self, tables: Tables, lookups: list[Lookup]) -> Iterator[Tables]:
         for low, high in ((-1, 0), (0, 1)):
             for at, table in enumerate(tables):
                 if table.high - table.low < 2 * RADIUS:
@@ -137,8 +137,8 @@ class Growth:
                     table.widened(low, high) if table.query[0].slopes == slopes else table
                     for table in tables
                 )
-        for sight in sights:
-            level = one_sight(*sight)
+        for lookup in lookups:
+            level = one_lookup(*lookup)
             if len(tables) < MOST_LEVELS:
                 yield (*tables, level)
             for at, table in enumerate(tables):
@@ -181,9 +181,9 @@ class Growth:
         return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _pair(first: Sight, second: Sight) -> list[Tables]:
-    """Two sights as two levels and, where the forms allow it, as one."""
-    one, other = one_sight(*first), one_sight(*second)
+def _pair(first: Lookup, second: Lookup) -> list[Tables]:
+    """Two lookups as two levels and, where the forms allow it, as one."""
+    one, other = one_lookup(*first), one_lookup(*second)
     found: list[Tables] = [(one, other)]
     if (both := union(one, other)) is not None:
         found.append((both,))

@@ -41,7 +41,7 @@ class Scores(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def terms(table: Table) -> tuple[tuple[tuple[Relation, int], int], ...]:
-    """A level's sights (relation, value), each with its difference of ids."""
+    """A level's lookups (relation, value), each with its difference of ids."""
     return tuple(((relation, value), difference) for relation, value, difference in table.terms())
 
 
@@ -76,12 +76,12 @@ class Scorer:
         self._rows: dict[tuple[Relation, int], int] = {}
 
     def rows(self, wanted: Sequence[tuple[Relation, int]]) -> list[int]:
-        """Numbers of sights (relation, value), which are computed where they are new."""
+        """Numbers of lookups (relation, value), which are computed where they are new."""
         new = [w for w in dict.fromkeys(wanted) if w not in self._rows]
         for value in sorted({value for _, value in new}):
             part = [r for r, v in new if v == value]
             table = np.array([(r.query_segment, r.key_segment, *r.key, *r.query) for r in part])
-            sums, _ = self.examples.sights(table, value, value)
+            sums, _ = self.examples.lookups(table, value, value)
             first = len(self._rows)
             while first + len(part) > len(self._sums):
                 self._sums = np.concatenate([self._sums, np.empty_like(self._sums)])
@@ -98,8 +98,8 @@ class Scorer:
         offsets = [0]
         for tables in candidates:
             for level, table in enumerate(tables):
-                for sight, difference in terms(table):
-                    wanted.append(sight)
+                for lookup, difference in terms(table):
+                    wanted.append(lookup)
                     factors.append(self._factor(level, difference))
             offsets.append(len(wanted))
         return self.score_terms(
@@ -116,7 +116,7 @@ class Scorer:
         most_bits: float = inf,
         most_conflicts: int = _ANY,
     ) -> Scores:
-        """Score candidates given as terms: sight `rows` times `factors`, split at `offsets`."""
+        """Score candidates given as terms: lookup `rows` times `factors`, split at `offsets`."""
         self.tried += len(offsets) - 1
         return Scores(
             *_core.score_candidates(

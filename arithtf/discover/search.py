@@ -14,7 +14,7 @@ from arithtf.discover.growth import Growth, Report
 from arithtf.discover.refine import refined
 from arithtf.discover.scoring import Scorer
 from arithtf.discover.space import log_tables
-from arithtf.discover.tables import Form, Table, Tables, length, one_sight, tidied, to_coupling
+from arithtf.discover.tables import Form, Table, Tables, length, one_lookup, tidied, to_coupling
 from arithtf.tasks import Coupling, Task
 
 SHORT, LONGER = (1, 5), (6, 12)
@@ -27,7 +27,7 @@ _PRUNED = 8  # refused solutions of a segment that are made smaller
 _EACH = 4  # solutions of a segment that are tried together with the others'
 _TOGETHER = 64  # combinations of the segments' tables that are scored
 _REFINED = 6  # of them, divided by the number of segments, the ones that are made smaller
-_ASKED = 200  # sights shown alone to see whether any is accepted
+_ASKED = 200  # lookups shown alone to see whether any is accepted
 _NEWS, _FEW = 4, 100  # how many more new contexts longer instances may bring
 GENERATIONS = 6
 
@@ -123,17 +123,17 @@ class Search:
         levels = [len(found.tables) for found in self._found]
         return log_tables(self.short, max(levels, default=1))
 
-    def sights(self) -> dict[str, tuple[int, int]]:
-        """Of each written segment begun: different sights, and how many the relations gave."""
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """Of each written segment begun: different lookups, and how many the relations gave."""
         names = self.short.written
-        return {n: (len(g.sights), g.looked) for n, g in zip(names, self._growths, strict=False)}
+        return {n: (len(g.lookups), g.looked) for n, g in zip(names, self._growths, strict=False)}
 
     def results(self) -> Iterator[Found]:
         """Couplings without conflict on any example, best first, generation by generation."""
         written = [self.short.segments.index(name) for name in self.short.written]
         for segment in written:
             self._growths.append(Growth(self.short, self.longer, segment, self.report))
-            self.report("segments whose sights are known", len(self._growths), len(written))
+            self.report("segments whose lookups are known", len(self._growths), len(written))
         self.enumerable = any(map(self._can_be_used, self._growths))
         given: set[Tables] = set()
         for extra in range(GENERATIONS):
@@ -167,9 +167,9 @@ class Search:
         growth.rest()
 
     def _can_be_used(self, growth: Growth) -> bool:
-        """Whether any of a segment's simplest sights is accepted, as a level of its own."""
+        """Whether any of a segment's simplest lookups is accepted, as a level of its own."""
         # At value 0: a cover that reaches far takes long.
-        levels = [(one_sight(*sight),) for sight in growth.sights[:_ASKED] if not sight.value]
+        levels = [(one_lookup(*lookup),) for lookup in growth.lookups[:_ASKED] if not lookup.value]
         return any(self.refuse(*self.coupling(one)) is None for one in levels)
 
     def _usable(self, growth: Growth, most: int) -> list[Tables]:

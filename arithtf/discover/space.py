@@ -1,4 +1,4 @@
-"""The space that is searched: relations of places, the sights they give, and how many tables."""
+"""The space that is searched: relations of places, the lookups they give, and how many tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = 256  # relations looked at together
 _CROWD = 2  # tokens of one segment that a query may see at one place
 
 
-class Sight(NamedTuple):
+class Lookup(NamedTuple):
     """One value of a relation: at most a few tokens, at a fixed place relative to the query's."""
 
     relation: Relation
@@ -77,11 +77,11 @@ def _simplicity(relation: Relation, avoided: int | None) -> tuple[object, ...]:
     )
 
 
-def sights(examples: Examples, longer: Examples, segment: int) -> tuple[list[Sight], int]:
-    """The different sights of a segment's queries.
+def lookups(examples: Examples, longer: Examples, segment: int) -> tuple[list[Lookup], int]:
+    """The different lookups of a segment's queries.
 
-    A sight of which longer instances show a query more tokens cannot belong to a finite set of
-    contexts. Of sights that show all queries the same tokens, the simplest is kept.
+    A lookup of which longer instances show a query more tokens cannot belong to a finite set of
+    contexts. Of lookups that show all queries the same tokens, the simplest is kept.
 
     Args:
         examples: short instances, with queries of that segment alone.
@@ -89,16 +89,16 @@ def sights(examples: Examples, longer: Examples, segment: int) -> tuple[list[Sig
         segment: number of the written segment.
 
     Returns:
-        The sights that are left, and how many there were.
+        The lookups that are left, and how many there were.
     """
     every = relations(examples, segment)
     values = sorted(range(-RADIUS, RADIUS + 1), key=abs)
-    kept: dict[int, Sight] = {}
+    kept: dict[int, Lookup] = {}
     for at in range(0, len(every), _CHUNK):
         part = every[at : at + _CHUNK]
         table = np.array([(r.query_segment, r.key_segment, *r.key, *r.query) for r in part])
-        sums, most = examples.sights(table, -RADIUS, RADIUS)
-        _, most_longer = longer.sights(table, -RADIUS, RADIUS)
+        sums, most = examples.lookups(table, -RADIUS, RADIUS)
+        _, most_longer = longer.lookups(table, -RADIUS, RADIUS)
         bounded = (most > 0) & (most <= _CROWD) & (most_longer <= most)
         places = np.nonzero(bounded)
         prints = np.zeros(most.shape, np.uint64)
@@ -106,12 +106,12 @@ def sights(examples: Examples, longer: Examples, segment: int) -> tuple[list[Sig
         for n, relation in enumerate(part):
             for value in values:
                 if mark := int(prints[n, value + RADIUS]):
-                    kept.setdefault(mark, Sight(relation, value))
+                    kept.setdefault(mark, Lookup(relation, value))
     return list(kept.values()), len(every) * len(values)
 
 
 def _fingerprints(sums: NDArray[np.uint64], query_token: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A number per sight, equal for equal ones; 0 where the query token says as much already."""
+    """A number per lookup, equal for equal ones; 0 where the query token says as much already."""
     weights = np.random.Generator(np.random.Philox(0)).integers(
         0, 2**63, sums.shape[1], dtype=np.uint64
     )

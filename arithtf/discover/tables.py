@@ -41,7 +41,7 @@ class Table(NamedTuple):
     high: int
 
     def terms(self) -> Iterator[tuple[Relation, int, int]]:
-        """What the level shows: (relation, its value, difference of ids) of every sight."""
+        """What the level shows: (relation, its value, difference of ids) of every lookup."""
         for query, key in product(self.query, self.key):
             relation, factor = normalised(query.segment, key.segment, key.slopes, query.slopes)
             shift = key.offset - query.offset
@@ -55,7 +55,7 @@ class Table(NamedTuple):
         return self._replace(low=self.low + low, high=self.high + high)
 
     def moved(self, ids: int, keys: int, scale: int = 1) -> Table:
-        """The same sights with all ids times `scale` plus `ids`, and keys further by `keys`."""
+        """The same lookups with all ids times `scale` plus `ids`, and keys further by `keys`."""
 
         def form(f: Form, by: int) -> Form:
             return Form(f.segment, tuple(scale * s for s in f.slopes), scale * f.offset + by)
@@ -100,7 +100,7 @@ def normalised(
     )
 
 
-def one_sight(relation: Relation, value: int) -> Table:
+def one_lookup(relation: Relation, value: int) -> Table:
     """The level that shows one value of a relation, at difference 0."""
     return Table(
         (Form(relation.query_segment, relation.query, 0),),
@@ -128,7 +128,7 @@ def length(tables: Tables) -> int:
 
 
 def tidied(tables: Tables) -> Tables:
-    """The same sights with small numbers, levels in order.
+    """The same lookups with small numbers, levels in order.
 
     The first query's offset is 0, and most keys' too unless the window would then leave out 0.
     """

@@ -41,7 +41,7 @@ Examples to_examples(const Array<uint8_t>& tokens, const Array<int32_t>& query_p
           targets.data()};
 }
 
-py::tuple sights(const Array<uint8_t>& tokens, const Array<int32_t>& query_places,
+py::tuple lookups(const Array<uint8_t>& tokens, const Array<int32_t>& query_places,
                  const Array<int32_t>& key_places, const Array<uint8_t>& targets,
                  const Array<int64_t>& relations, int64_t low, int64_t high, int64_t threads) {
   const Examples examples = to_examples(tokens, query_places, key_places, targets);
@@ -62,22 +62,22 @@ py::tuple sights(const Array<uint8_t>& tokens, const Array<int32_t>& query_place
   int32_t* most_data = most.mutable_data();
   {
     py::gil_scoped_release release;
-    write_sights(examples, list, low, high, threads, sums_data, most_data);
+    write_lookups(examples, list, low, high, threads, sums_data, most_data);
   }
   return py::make_tuple(sums, most);
 }
 
 void check_terms(const Array<int64_t>& offsets, const Array<int64_t>& rows, int64_t factors,
-                 int64_t sights_given) {
+                 int64_t lookups_given) {
   const int64_t* at = offsets.data();
   const int64_t count = offsets.ndim() == 1 ? offsets.size() : 0;
   if (count < 1 || at[0] < 0 || !std::is_sorted(at, at + count) || at[count - 1] > rows.size() ||
       rows.size() != factors) {
     throw std::invalid_argument("expected ascending offsets [N + 1] within rows and factors [M]");
   }
-  const auto outside = [&](int64_t row) { return row < 0 || row >= sights_given; };
+  const auto outside = [&](int64_t row) { return row < 0 || row >= lookups_given; };
   if (std::any_of(rows.data(), rows.data() + rows.size(), outside)) {
-    throw std::invalid_argument("expected rows below " + std::to_string(sights_given));
+    throw std::invalid_argument("expected rows below " + std::to_string(lookups_given));
   }
 }
 
@@ -88,7 +88,7 @@ py::tuple score_candidates(const Array<uint64_t>& sums, const Array<uint64_t>& s
                            int64_t most_conflicts, int64_t threads) {
   if (sums.ndim() != 2 || start.ndim() != 1 || sums.shape(1) != start.size() ||
       targets.size() != start.size()) {
-    throw std::invalid_argument("expected sights [A, Q], start [Q] and targets [Q]");
+    throw std::invalid_argument("expected lookups [A, Q], start [Q] and targets [Q]");
   }
   check_terms(offsets, rows, factors.size(), sums.shape(0));
   const auto size = [](py::ssize_t n) { return static_cast<std::size_t>(n); };
@@ -120,11 +120,11 @@ py::tuple score_candidates(const Array<uint64_t>& sums, const Array<uint64_t>& s
 }  // namespace
 
 void bind_search(py::module_& m) {
-  m.def("sights", &sights, py::arg("tokens"), py::arg("query_places"), py::arg("key_places"),
+  m.def("lookups", &lookups, py::arg("tokens"), py::arg("query_places"), py::arg("key_places"),
         py::arg("targets"), py::arg("relations"), py::arg("low"), py::arg("high"),
         py::arg("threads"),
         "What queries see by relations of places: sums [N, E, Q] and most tokens seen [N, E].");
-  m.def("score_candidates", &score_candidates, py::arg("sights"), py::arg("start"),
+  m.def("score_candidates", &score_candidates, py::arg("lookups"), py::arg("start"),
         py::arg("targets"), py::arg("symbols"), py::arg("offsets"), py::arg("rows"),
         py::arg("factors"), py::kw_only(), py::arg("alpha"), py::arg("most_bits"),
         py::arg("most_conflicts"), py::arg("threads"),

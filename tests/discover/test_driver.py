@@ -126,7 +126,7 @@ def test_unknown_tasks_are_misuse(tmp_path, capsys):
 
 
 def test_a_cover_that_refuses_all_but_a_few_tables(monkeypatch):
-    """Where the cover takes single sights but no solution, nothing is accepted."""
+    """Where the cover takes single lookups but no solution, nothing is accepted."""
     monkeypatch.setattr("arithtf.discover.search.GENERATIONS", 2)
     cover = Parity.cover
 

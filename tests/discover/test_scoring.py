@@ -1,4 +1,4 @@
-"""Sights and scores against plain loops, and against the collector of real batches."""
+"""Lookups and scores against plain loops, and against the collector of real batches."""
 
 from collections import Counter
 from math import log2

@@ -15,8 +15,8 @@ from arithtf.discover.refine import joins, refined
 from arithtf.discover.scoring import Scorer
 from arithtf.discover.search import Search
 from arithtf.discover.search import drawn as draw_task
-from arithtf.discover.space import log_tables, relations, sights, slopes
-from arithtf.discover.tables import Form, Table, one_sight, tidied, to_coupling
+from arithtf.discover.space import log_tables, lookups, relations, slopes
+from arithtf.discover.tables import Form, Table, one_lookup, tidied, to_coupling
 from arithtf.tasks import (
     Address,
     Batch,
@@ -87,7 +87,7 @@ def test_conflicts_of_longer_problems_count(drawn):
         scores = Scorer(search.short.joined(search.longer)).score([found.tables])
         assert scores.conflicts[0] == 0
         break
-    copied = tidied(one_sight(*sight) for sight in [space.Sight(_relation(1, LEFT), 0)])
+    copied = tidied(one_lookup(*lookup) for lookup in [space.Lookup(_relation(1, LEFT), 0)])
     assert Scorer(search.short).score([copied]).conflicts[0] == 0
     assert Scorer(search.short.joined(search.longer)).score([copied]).conflicts[0] > 0
 
@@ -183,22 +183,22 @@ def test_pairs_are_all_tried(drawn):
     totals = {}
     grown = Growth(short, longer, 4, lambda what, done, total: totals.update({what: total}))
     grown.step()
-    count = len(grown.sights)
+    count = len(grown.lookups)
     assert totals["answer: pairs"] == count * (count - 1) // 2
     assert grown.solved
     assert grown.tried >= totals["answer: pairs"]
 
 
-def test_sights_are_bounded_and_different(drawn):
+def test_lookups_are_bounded_and_different(drawn):
     short, longer, _ = drawn(lambda a, b: a)
-    kept, looked = sights(short, longer, 4)
+    kept, looked = lookups(short, longer, 4)
     assert looked > 5 * len(kept)
     table = [(4, s.relation.key_segment, *s.relation.key, *s.relation.query) for s in kept]
     rows = []
-    for relation, sight in zip(table, kept, strict=True):
+    for relation, lookup in zip(table, kept, strict=True):
         array = np.array([relation])
-        sums, most = short.sights(array, sight.value, sight.value)
-        _, most_longer = longer.sights(array, sight.value, sight.value)
+        sums, most = short.lookups(array, lookup.value, lookup.value)
+        _, most_longer = longer.lookups(array, lookup.value, lookup.value)
         assert 0 < most[0, 0] <= 2
         assert most_longer[0, 0] <= most[0, 0]
         rows.append(sums[0, 0].tobytes())

@@ -54,7 +54,7 @@ def accepted(level, window=(0, 0)):
 
 
 def mixed(seed):
-    """A few levels, each of a random sight for random queries."""
+    """A few levels, each of a random lookup for random queries."""
     rng = random.Random(seed)
     levels, windows = [], []
     while len(levels) < rng.randint(2, 7):
