@@ -234,6 +234,11 @@ def record(data: Any) -> tuple[Any, dict[str, Source]]:
     return _mapped(data, shorten), sources
 
 
+def portable(data: Any) -> Any:
+    """The data of `record` alone: what certificates and people are told."""
+    return record(data)[0]
+
+
 def recall(data: Any, sources: Mapping[str, Source], *, outside: Path | None = None) -> Any:
     """The inverse of `record`, each file compared with what was recorded of it.
 

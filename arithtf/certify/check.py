@@ -23,6 +23,7 @@ from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, re
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
 from arithtf.model import Transformer, context_logits
+from arithtf.origin import portable
 from arithtf.plain import to_plain
 from arithtf.runs import load_model, weights_hash
 from arithtf.tasks import IGNORE, ArithmeticTask, Batch, Coupling, Vocabulary, task_to_dict
@@ -125,9 +126,9 @@ def certify(
     certificate = Certificate(
         verdict="refused",
         reason="",
-        task=task_to_dict(task),
+        task=portable(task_to_dict(task)),
         coupling=coupling.to_dict(),
-        model=to_plain(model.config),
+        model=portable(to_plain(model.config)),
         weights=_hash(model),
         versions=_versions(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from arithtf.console import say
+from arithtf.origin import portable
 from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.tasks import (
     Address,
@@ -54,7 +55,7 @@ def _described(recipe: Recipe, what: str) -> str:
         [
             f"recipe {recipe.name}: {what}",
             f"trained on {recipe.trained_on}, {recipe.budget}",
-            f"task {task_to_dict(recipe.task)}",
+            f"task {portable(task_to_dict(recipe.task))}",
             str(recipe.model.encoding),
         ]
     )

@@ -14,6 +14,7 @@ from arithtf.discover.growth import Report
 from arithtf.discover.search import GENERATIONS, Found, Search, Windows, drawn
 from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig
+from arithtf.origin import portable
 from arithtf.recipes import RECIPES, Recipe
 from arithtf.runs import RunError, read_json, write_json
 from arithtf.tasks import ArithmeticTask, Coupling, Task, task_to_dict
@@ -60,7 +61,7 @@ class Discovery:
         """JSON form without the seconds, so that the same search writes the same bytes."""
         return {
             "format": FORMAT,
-            "task": task_to_dict(task),
+            "task": portable(task_to_dict(task)),
             "seed": seed,
             "finished": self.finished,
             "coupling": self.coupling.to_dict(),
@@ -186,7 +187,7 @@ def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows
     data = read_json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise RunError(f"{path} is not a discovery of format {FORMAT}; choose another --out")
-    if data["task"] != task_to_dict(task) or data["seed"] != seed:
+    if data["task"] != portable(task_to_dict(task)) or data["seed"] != seed:
         raise RunError(f"{path} is of another task or seed; choose another --out")
     if not data["finished"]:
         return None

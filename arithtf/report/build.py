@@ -11,7 +11,6 @@ from arithtf.console import percent
 from arithtf.model import Transformer
 from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.runs import RunError, load_model, write_atomic
-from arithtf.tasks import task_to_dict
 
 EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
 
@@ -191,7 +190,7 @@ def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]
     """What a reader needs to judge or repeat the run."""
     recipe, timing, certificate = evidence.recipe, evidence.timing, evidence.certificate
     config = recipe.model
-    task = ", ".join(f"{name} {value}" for name, value in task_to_dict(recipe.task).items())
+    task = ", ".join(f"{name} {value}" for name, value in recipe.to_dict()["task"].items())
     rows = [
         ("recipe", f"{recipe.name}, seed {recipe.seed}"),
         ("task", task),

@@ -3,6 +3,7 @@
 from arithtf.tasks import couplings
 from arithtf.tasks.arithmetic.addition import Addition
 from arithtf.tasks.arithmetic.calculator import Calculator
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.comparison import Comparison
 from arithtf.tasks.arithmetic.division import Division
 from arithtf.tasks.arithmetic.increment import Increment
@@ -13,7 +14,7 @@ from arithtf.tasks.arithmetic.residue_addition import ResidueAddition
 from arithtf.tasks.arithmetic.running_sum import RunningSum
 from arithtf.tasks.arithmetic.strings import Copy, Parity, Reverse
 from arithtf.tasks.arithmetic.subtraction import Subtraction
-from arithtf.tasks.arithmetic.task import ALONE, PAIRS, ArithmeticTask, ColumnTask, as_arithmetic
+from arithtf.tasks.arithmetic.task import ALONE, PAIRS, ArithmeticTask, as_arithmetic
 from arithtf.tasks.arithmetic.times_digit import TimesDigit
 from arithtf.tasks.arithmetic.transducer import ABSENT, Pass, Rule
 from arithtf.tasks.arithmetic.view import View

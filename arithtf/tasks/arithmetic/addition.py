@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy.typing as npt
 
-from arithtf.tasks.arithmetic.task import ColumnTask
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 

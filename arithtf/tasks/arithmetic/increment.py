@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.operands import Bytes, text_digits
-from arithtf.tasks.arithmetic.task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 

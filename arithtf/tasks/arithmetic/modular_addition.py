@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.operands import Bytes
-from arithtf.tasks.arithmetic.task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 from arithtf.tasks.vocabulary import digit_vocabulary
 

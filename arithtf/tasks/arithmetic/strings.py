@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.operands import digits_text
-from arithtf.tasks.arithmetic.task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 from arithtf.tasks.vocabulary import DIGITS
 

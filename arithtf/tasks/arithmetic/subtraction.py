@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks.arithmetic.task import ColumnTask
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 State = tuple[int, bool, int]  # borrow, "the difference is negative", carry of the complement

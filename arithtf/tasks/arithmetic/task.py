@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +18,8 @@ from arithtf.tasks.arithmetic.operands import (
     strip_zeros,
     text_digits,
 )
-from arithtf.tasks.arithmetic.transducer import Rule, core_task
 from arithtf.tasks.base import Address, Draw, Task
-from arithtf.tasks.instances import IdDraws, Instances, Segments
+from arithtf.tasks.instances import IdDraws, Instances
 from arithtf.tasks.vocabulary import DIGITS, DigitVocabulary, digit_vocabulary
 
 Longs = npt.NDArray[np.int64]
@@ -336,50 +334,6 @@ class ArithmeticTask(Task):
             ValueError: see `digits`.
         """
         return digits_text(strip_zeros(self.digits(tokens)[::-1]))
-
-
-class ColumnTask(ArithmeticTask):
-    """A task whose answer is rows of tokens, each written column by column from a finite state."""
-
-    @abstractmethod
-    def rule(self) -> Rule:
-        """How answers are written."""
-
-    @property
-    def core(self) -> _core.Task:
-        """The rule's tables, made once."""
-        return _compiled(self).core
-
-    @property
-    def segments(self) -> Segments:
-        """The prompt's, then the rows with their ends."""
-        return _compiled(self).segments
-
-    @property
-    def distributions(self) -> tuple[str, ...]:
-        """How problems can be drawn."""
-        return PAIRS if _compiled(self).rule.numbers == 2 else ALONE
-
-    def is_valid(self, problem: Sequence[Bytes]) -> bool:
-        """Whether operands without leading zeros are a problem of this task."""
-        rule = _compiled(self).rule
-        return len(problem) == rule.arity and (not rule.last_digit or problem[-1].size == 1)
-
-
-class _Compiled(NamedTuple):
-    """What follows from a column task's rule."""
-
-    rule: Rule
-    segments: Segments
-    core: _core.Task
-
-
-@lru_cache(maxsize=64)
-def _compiled(task: ColumnTask) -> _Compiled:
-    rule = task.rule()
-    rows = (name for row in rule.passes for name in (row.row, row.end) if name)
-    segments = Segments((*task.prompt, *rows), task.prompt)
-    return _Compiled(rule, segments, core_task(rule, task.vocabulary, tuple(task.sign)))
 
 
 def as_arithmetic(task: Task) -> ArithmeticTask:

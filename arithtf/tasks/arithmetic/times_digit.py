@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.operands import Bytes
-from arithtf.tasks.arithmetic.task import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 State = tuple[int, int]  # the digit, the carry

@@ -156,7 +156,7 @@ def core_task(rule: Rule, words: DigitVocabulary, signs: tuple[str, ...]) -> _co
         signs: the separators between operands.
 
     Raises:
-        ValueError: rows that a column task cannot have.
+        ValueError: rows that a column task cannot have, or tokens that there are not.
     """
     if any((row.end is None) != (row is rule.passes[-1]) for row in rule.passes):
         raise ValueError("expected a segment `end` in every row but the last, which ends with EOS")
@@ -167,6 +167,12 @@ def core_task(rule: Rule, words: DigitVocabulary, signs: tuple[str, ...]) -> _co
         shape = (len(table.states), (base + 1) ** rule.numbers)
         following, emitted = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
         for (state, column), (after, token) in table.step.items():
+            if not 0 <= token < words.size:
+                raise ValueError(
+                    f"row {row.row!r}: expected a token 0..{words.size - 1} for the state "
+                    f"{table.states[state]!r} and the column {column}, got {token}; step is asked "
+                    f"for every state and every column, where an operand has ended ({ABSENT}) too"
+                )
             digits = [base if digit == ABSENT else digit for digit in column]
             symbol = sum(f * d for f, d in zip(factors, digits, strict=True))
             following[state, symbol], emitted[state, symbol] = after, token
