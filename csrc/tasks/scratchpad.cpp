@@ -91,33 +91,42 @@ struct Scan {
   std::int32_t base, state;
   std::uint8_t* out;
 
+  std::int32_t symbol(std::int64_t column) const { return read[0][column] + base * read[1][column]; }
+
   Pass::Entry next(std::int64_t column) {
-    const Pass::Entry entry = pass.table[size(state + read[0][column] + base * read[1][column])];
+    const Pass::Entry entry = pass.table[size(state + symbol(column))];
     changed[column] = entry.tokens[pass.changed_by];
     state = entry.next;
     return entry;
   }
 
-  template <std::size_t tokens>
+  template <std::size_t tokens, bool jumping>
   void columns(std::int64_t count) {
     Scan at = *this;  // in registers: what is written could be this object
+    auto place = static_cast<std::uint64_t>(state >> pass.shift) * 8;
     for (std::int64_t i = 0; i < count; ++i) {
+      const std::uint64_t jumps = jumping ? pass.jumps[size(at.symbol(i))] : 0;
       const Pass::Entry entry = at.next(i);
       std::memcpy(at.out, entry.tokens.data(), tokens);
       at.out += tokens;
+      if constexpr (jumping) {
+        place = jumps >> place & 63;
+        at.state = static_cast<std::int32_t>(place >> 3 << pass.shift);
+      }
     }
     state = at.state;
     out = at.out;
   }
 
   // All columns but the last.
+  template <bool jumping>
   void columns_before(std::int64_t last) {
     switch (pass.tokens) {
-      case 0: return columns<0>(last);
-      case 1: return columns<1>(last);
-      case 2: return columns<2>(last);
-      case 3: return columns<3>(last);
-      default: return columns<4>(last);
+      case 0: return columns<0, jumping>(last);
+      case 1: return columns<1, jumping>(last);
+      case 2: return columns<2, jumping>(last);
+      case 3: return columns<3, jumping>(last);
+      default: return columns<4, jumping>(last);
     }
   }
 };
@@ -127,7 +136,8 @@ std::uint8_t* write_row(const Tables& tables, const Cells& cells, std::int64_t c
   for (const Pass& pass : tables.passes) {
     Scan scan{pass, {cells.read(pass, 0), cells.read(pass, 1)}, cells.changed(pass), tables.base, pass.start[before], out};
     const std::int64_t last = pass.single ? 0 : columns - 1;
-    if (last > 0) scan.columns_before(last);
+    if (last > 0 && pass.jumps.empty()) scan.columns_before<false>(last);
+    if (last > 0 && !pass.jumps.empty()) scan.columns_before<true>(last);
     const Pass::Entry entry = scan.next(last);
     out = scan.out;
     for (const std::size_t token : pass.last) *out++ = entry.tokens[token];
@@ -186,7 +196,18 @@ void Tables::check() const {
   }
 }
 
-Scratchpad::Scratchpad(Tables tables) : tables_(std::move(tables)) { tables_.check(); }
+Scratchpad::Scratchpad(Tables tables) : tables_(std::move(tables)) {
+  tables_.check();
+  for (Pass& pass : tables_.passes) {
+    const std::size_t symbols = std::size_t{1} << pass.shift;
+    if (pass.table.size() > 8 * symbols) continue;
+    pass.jumps.resize(symbols);
+    for (std::size_t cell = 0; cell < pass.table.size(); ++cell) {
+      const auto place = static_cast<std::uint64_t>(pass.table[cell].next >> pass.shift) * 8;
+      pass.jumps[cell % symbols] |= place << cell / symbols * 8;
+    }
+  }
+}
 
 Scratchpad::Sizes Scratchpad::sizes(Lengths lengths) const {
   if (tables_.turns != none) return {lengths[size(tables_.turns)], lengths[size(tables_.columns)] + 1};

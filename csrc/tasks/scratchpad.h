@@ -39,6 +39,9 @@ struct Pass {
   std::vector<std::int32_t> start;  // [states of the pass before]: states
   int shift = 0;
   std::vector<Entry> table;         // [states, 2^shift], the second index is the column's symbol
+  // Of at most eight states: byte s of jumps[symbol] is 8 times the state after state s. Then a column waits for a
+  // shift of the one before, and for no look-up.
+  std::vector<std::uint64_t> jumps;
 };
 
 // A number that depends on how many columns a row has.
