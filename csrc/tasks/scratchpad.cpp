@@ -134,7 +134,8 @@ struct Scan {
 std::uint8_t* write_row(const Tables& tables, const Cells& cells, std::int64_t columns, std::uint8_t* out) {
   std::size_t before = 0;
   for (const Pass& pass : tables.passes) {
-    Scan scan{pass, {cells.read(pass, 0), cells.read(pass, 1)}, cells.changed(pass), tables.base, pass.start[before], out};
+    const std::int32_t start = pass.start[before];
+    Scan scan{pass, {cells.read(pass, 0), cells.read(pass, 1)}, cells.changed(pass), tables.base, start, out};
     const std::int64_t last = pass.single ? 0 : columns - 1;
     if (last > 0 && pass.jumps.empty()) scan.columns_before<false>(last);
     if (last > 0 && !pass.jumps.empty()) scan.columns_before<true>(last);
@@ -176,7 +177,9 @@ void Tables::check() const {
            "entries [states, symbols]");
     require(std::ssize(pass.start) == before, "a start for every state of the pass before");
     before = states;
-    const auto begins = [&](std::int32_t at) { return at >= 0 && at < count && (at >> pass.shift) << pass.shift == at; };
+    const auto begins = [&](std::int32_t at) {
+      return at >= 0 && at < count && (at >> pass.shift) << pass.shift == at;
+    };
     require(std::all_of(pass.start.begin(), pass.start.end(), begins), "starts at states");
     require(std::all_of(pass.last.begin(), pass.last.end(), [&](std::size_t t) { return t < pass.tokens; }),
            "tokens of the last column");
