@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from types import ModuleType
 from typing import Any
@@ -16,5 +17,8 @@ class CallableModule(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Let the imported module `name` be called."""
-    sys.modules[name].__class__ = CallableModule
+    """Let the imported module `name` be called; `inspect.signature` shows its function's."""
+    module = sys.modules[name]
+    module.__class__ = CallableModule
+    function = getattr(module, name.rpartition(".")[2])
+    module.__dict__["__signature__"] = inspect.signature(function)

@@ -93,7 +93,7 @@ def contenders(
     Args:
         compiled: those that torch.compile makes; if not, the others.
     """
-    from arithtf.attention import BiasTable, attention
+    from arithtf.attention import BiasTable, Positions, attention
 
     batch, heads, tokens, dim = shape
     q, k, v = (
@@ -103,13 +103,13 @@ def contenders(
         for _ in range(3)
     )
     table = torch.randn(heads, 2 * REACH + 1, device=device, requires_grad=True)
-    windows = (REACH,) if window else (None,)
+    positions = Positions(windows=REACH if window else None)
 
     def ours(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-        return attention(q, k, v, mechanism=BiasTable(table), windows=windows, impl="triton")
+        return attention(q, k, v, positions, mechanism=BiasTable(table), impl="triton")
 
     def bare(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return attention(q, k, v, windows=windows, impl="triton")
+        return attention(q, k, v, positions, impl="triton")
 
     scores = batch * heads * tokens * tokens
     if compiled:

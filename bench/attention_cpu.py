@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arithtf.attention import NO_ID, BiasTable, attention
+from arithtf.attention import NO_ID, BiasTable, Positions, attention
 from bench.registry import Row, benchmark
 
 HEADS, DIM, REACH = 4, 16, 2
@@ -51,16 +51,8 @@ def _materialised(ids: Ids, table: Tensor, start: int, window: int) -> Tensor:
 
 def _ours(qkv: QKV, ids: Ids, table: Tensor, start: int, impl: str) -> Tensor:
     """Table bias, window 1, one sink."""
-    return attention(
-        *qkv,
-        mechanism=BiasTable(table),
-        query_ids=ids[0],
-        key_ids=ids[1],
-        windows=(1,),
-        sinks=1,
-        query_start=start,
-        impl=impl,
-    )
+    positions = Positions(*ids, windows=1, sinks=1, query_start=start)
+    return attention(*qkv, positions, mechanism=BiasTable(table), impl=impl)
 
 
 def _peer(qkv: QKV, ids: Ids, table: Tensor, start: int) -> Tensor:

@@ -1,13 +1,15 @@
 """Attention over arbitrary position ids: one operator, several implementations.
 
-`attention` is the public operator, `explain` says which implementation it would run and why,
-`reference` defines what is correct. Mechanisms are frozen dataclasses of tensors.
+`attention` is the public operator and `Positions` says where tokens are and who sees whom;
+`explain` says which implementation would run and why, `reference` defines what is correct.
+Mechanisms are frozen dataclasses of tensors.
+
+The module itself can be called as the operator: `arithtf.attention(query, key, value, positions)`.
 """
 
 from arithtf.attention.api import Choice, attention, explain
-from arithtf.attention.geometry import Geometry, Window, normalise_window
+from arithtf.attention.mechanism import LogScale, Mechanism
 from arithtf.attention.mechanisms import (
-    NO_ID,
     NONE,
     Alibi,
     BiasTable,
@@ -15,11 +17,10 @@ from arithtf.attention.mechanisms import (
     Content,
     Fire,
     Kerple,
-    LogScale,
-    Mechanism,
     NoMechanism,
     Rotary,
 )
+from arithtf.attention.positions import NO_ID, Positions, Window, normalise_window
 from arithtf.attention.step import KeyOrder, attention_step, order_keys
 from arithtf.callable import make_callable
 
@@ -32,12 +33,12 @@ __all__ = [
     "Choice",
     "Content",
     "Fire",
-    "Geometry",
     "Kerple",
     "KeyOrder",
     "LogScale",
     "Mechanism",
     "NoMechanism",
+    "Positions",
     "Rotary",
     "Window",
     "attention",

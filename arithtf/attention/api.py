@@ -1,18 +1,21 @@
-"""The public operator `attention`: what it accepts, and which implementation answers."""
+"""The public operator `attention`: which implementation answers a call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from torch import Tensor
 
 from arithtf.attention import cpu, fused, ops, reference, triton
-from arithtf.attention.arguments import Call, WindowLike, checked, geometry_of
-from arithtf.attention.mechanisms import NONE, LogScale, Mechanism
+from arithtf.attention.call import Call, checked
 
-IMPLEMENTATIONS = ("auto", "reference", "cpu", "triton", "triton-ieee")
-TRITON = ("triton", "triton-ieee")
+IMPLEMENTATIONS = ("auto", "reference", "cpu", *triton.IMPLEMENTATIONS)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Choice(NamedTuple):
@@ -22,45 +25,37 @@ class Choice(NamedTuple):
     reason: str
 
 
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    mechanism: Mechanism = NONE,
-    query_ids: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    head_levels: Sequence[int] | None = None,
-    windows: Sequence[WindowLike] = (None,),
-    sinks: int = 0,
-    causal: bool = True,
-    query_start: int = 0,
-    prefix: Tensor | None = None,
-    documents: Tensor | None = None,
-    scale: float | Tensor | LogScale | None = None,
-    impl: str = "auto",
-) -> Tensor:
+def _called_as(check: Callable[P, Call]) -> Callable[[Callable[[Call], R]], Callable[P, R]]:
+    """Let a function of a checked call be called with the arguments of `check`.
+
+    So that functions of one call form have one signature, written once.
+    """
+    form = inspect.signature(check, eval_str=True)
+
+    def decorate(run: Callable[[Call], R]) -> Callable[P, R]:
+        @functools.wraps(run)
+        def function(*args: P.args, **kwargs: P.kwargs) -> R:
+            return run(check(*args, **kwargs))
+
+        returned = inspect.signature(run, eval_str=True).return_annotation
+        function.__signature__ = form.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        function.__annotations__ = {**check.__annotations__, "return": returned}
+        return function
+
+    return decorate
+
+
+@_called_as(checked)
+def attention(call: Call) -> Tensor:
     """Softmax attention whose scores and visibility depend on arbitrary position ids.
 
-    Query i sits at key column query_start + i. A pair is visible iff its id difference
-    key_id - query_id lies in the window of the head's level (or the key is a sink), the order
-    (causal, prefix) allows it and both are of one document. What is invisible has exactly no
-    influence, bit for bit; a query that sees nothing gives exactly 0.
+    Query i sees key j as `Positions` says. What is invisible has exactly no influence, bit for bit;
+    a query that sees nothing gives exactly 0.
 
     Args:
         query: [B, H, Tq, D]. key, value: [B, H, Tk, D].
+        positions: ids, windows, order, sinks, documents; None: causal order alone.
         mechanism: how id differences act on scores; see `arithtf.attention.mechanisms`.
-        query_ids: int32 [B or 1, L, Tq]; NO_ID matches nothing. None: column indices, one level.
-        key_ids: int32 [B or 1, L, Tk]; as query_ids, and both or neither.
-        head_levels: the level each of H heads reads; default h % L.
-        windows: per level None (no limit), w or (back, ahead): visible iff
-            -back <= key_id - query_id <= ahead.
-        sinks: leading columns (of each document) that every query may see, whatever their ids;
-            they take part with the plain dot product.
-        causal: key column <= query column.
-        query_start: key column of the first query.
-        prefix: int32 [B]; columns below it are visible to all queries (in their window).
-        documents: int32 [B or 1, Tk], non-decreasing; only keys of the same document are visible.
         scale: logit scale; None: 1/sqrt(D); a number; [H]; or LogScale.
         impl: "reference", "cpu" (windowed, forward only, float32), "triton" (products of float32
             as three of TF32, which is about as exact), "triton-ieee" (products of float32 in IEEE
@@ -74,32 +69,15 @@ def attention(
         ValueError, TypeError: what was expected, what came, what to do.
         RuntimeError: impl="triton" or "triton-ieee" where the kernels cannot run.
     """
-    geometry = geometry_of(
-        query, key, value, query_ids, key_ids, head_levels, windows, sinks, causal, query_start,
-        prefix, documents,
-    )  # fmt: skip
-    call = checked(query, key, value, mechanism, geometry, scale)
-    return _run(_choose(impl, call).impl, call)
+    impl = _choose(call).impl
+    if impl == "reference":
+        return reference.attention(call)
+    call = call._replace(impl=impl)
+    return fused.attention(call) if impl in triton.IMPLEMENTATIONS else ops.attention(call)
 
 
-def explain(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    mechanism: Mechanism = NONE,
-    query_ids: Tensor | None = None,
-    key_ids: Tensor | None = None,
-    head_levels: Sequence[int] | None = None,
-    windows: Sequence[WindowLike] = (None,),
-    sinks: int = 0,
-    causal: bool = True,
-    query_start: int = 0,
-    prefix: Tensor | None = None,
-    documents: Tensor | None = None,
-    scale: float | Tensor | LogScale | None = None,
-    impl: str = "auto",
-) -> Choice:
+@_called_as(checked)
+def explain(call: Call) -> Choice:
     """Which implementation `attention` would run for these arguments, and why.
 
     Args, Raises: as `attention`.
@@ -107,28 +85,19 @@ def explain(
     Returns:
         Choice(impl, reason).
     """
-    geometry = geometry_of(
-        query, key, value, query_ids, key_ids, head_levels, windows, sinks, causal, query_start,
-        prefix, documents,
-    )  # fmt: skip
-    call = checked(query, key, value, mechanism, geometry, scale)
-    return _choose(impl, call)
+    return _choose(call)
 
 
-def _run(impl: str, call: Call) -> Tensor:
-    if impl == "reference":
-        return reference.attention(*call)
-    if impl in TRITON:
-        return fused.attention(*call, impl == "triton-ieee")
-    return ops.attention(*call, impl)
-
-
-def _choose(impl: str, call: Call) -> Choice:
-    query, mechanism = call.query, call.mechanism
+def _choose(call: Call) -> Choice:
+    query, mechanism, impl = call.query, call.mechanism, call.impl
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"expected impl to be one of {IMPLEMENTATIONS}, got {impl!r}")
-    if impl in TRITON:
-        triton.require(query, mechanism, impl)
+    if impl in triton.IMPLEMENTATIONS:
+        instead = (
+            "impl='auto' or impl='reference' (any device), or impl='cpu' (windowed attention "
+            "without gradients)"
+        )
+        triton.require(triton.obstacle(query, mechanism, impl), impl, instead)
         return Choice(impl, "asked for")
     if impl == "reference":
         return Choice("reference", "asked for")
@@ -137,7 +106,7 @@ def _choose(impl: str, call: Call) -> Choice:
         if lacks is None:
             return Choice("triton", "fused kernels on a CUDA device")
         return Choice("reference", f"triton cannot run: {lacks}")
-    obstacle = cpu.obstacle(*call)
+    obstacle = cpu.obstacle(call)
     if impl == "cpu":
         if obstacle is not None:
             raise ValueError(f"impl='cpu' cannot run: {obstacle}; use impl='reference' or 'auto'")

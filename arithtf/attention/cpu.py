@@ -7,54 +7,35 @@ import torch
 from torch import Tensor
 
 from arithtf import _core
-from arithtf.attention.geometry import Geometry
-from arithtf.attention.mechanisms import Alibi, BiasTable, LogScale, Mechanism, NoMechanism
-from arithtf.attention.reference import Scale
-
-# ALiBi is handed over as a table of a head's differences, two windows wide.
-WIDEST_ALIBI = 2**20
+from arithtf.attention.call import Call
+from arithtf.attention.mechanism import MECHANISMS
 
 
-def obstacle(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mechanism: Mechanism,
-    geometry: Geometry,
-    scale: Scale,
-) -> str | None:
+def obstacle(call: Call) -> str | None:
     """Why this implementation cannot answer, as expected/got; None if it can."""
+    query, mechanism = call.query, call.mechanism
     if query.device.type != "cpu":
         return f"expected tensors on the CPU, got {query.device}"
     if query.dtype != torch.float32:
         return f"expected float32, got {query.dtype}"
-    factor = scale.scale if isinstance(scale, LogScale) else scale
-    tensors = [query, key, value, *mechanism.tensors()]
-    if isinstance(factor, Tensor):
-        tensors.append(factor)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+    if call.has_gradients:
         return "expected no gradients (torch.no_grad), got inputs that require them"
-    if not isinstance(mechanism, NoMechanism | BiasTable | Alibi):
-        return f"expected NoMechanism, BiasTable or Alibi, got {type(mechanism).__name__}"
-    read = [geometry.windows[level] for level in sorted(set(geometry.head_levels))]
-    if any(window is None for window in read):
+    name = type(mechanism).__name__
+    if not mechanism.linear:
+        able = ", ".join(name for name, known in MECHANISMS.items() if known.linear)
+        return f"expected one of {able}, got {name}"
+    pairs = call.positions.pairs
+    read = [pairs[level] for level in call.positions.read]
+    if None in read:
         return "expected a window on every level that a head reads, got one without limit"
-    widest = max(max(window) for window in read if window is not None)
-    if isinstance(mechanism, Alibi) and widest > WIDEST_ALIBI:
-        return f"expected windows up to {WIDEST_ALIBI} with Alibi, got {widest}"
+    widest = max(max(pair) for pair in read if pair is not None)
+    if widest > mechanism.widest:
+        return f"expected windows up to {mechanism.widest} with {name}, got {widest}"
     return None
 
 
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mechanism: Mechanism,
-    geometry: Geometry,
-    scale: Scale,
-    threads: int | None = None,
-) -> Tensor:
-    """Windowed attention; arguments as `reference.attention`.
+def attention(call: Call, threads: int | None = None) -> Tensor:
+    """Windowed attention.
 
     Each query costs what its windows hold, whatever the number of tokens; extra memory is a few
     integers per key. Bits do not depend on the number of threads nor on the processor's vector
@@ -62,46 +43,42 @@ def attention(
     below exp(-87).
 
     Args:
+        call: what is asked.
         threads: default torch.get_num_threads().
 
     Returns:
         [B, H, Tq, D] in the memory layout of the query.
     """
+    query, positions, factor = call.query, call.positions, call.factor
     out = torch.empty_like(query)
-    factor = scale.scale if isinstance(scale, LogScale) else scale
     factors = factor if isinstance(factor, Tensor) else torch.tensor(float(factor))
-    windows = [window or (0, 0) for window in geometry.windows]
+    query_ids, key_ids = positions.ids
+    # A level without a window is not read.
+    windows = [pair or (0, 0) for pair in positions.pairs]
+    bias = call.mechanism.near(max(map(max, windows)))
     _core.windowed_attention(
-        query=_rows(query), key=_rows(key), value=_rows(value),
-        query_ids=_ids(geometry.query_ids), key_ids=_ids(geometry.key_ids),
-        head_levels=list(geometry.head_levels), windows=windows,
-        bias=_bias(mechanism, windows),
+        query=_rows(query),
+        key=_rows(call.key),
+        value=_rows(call.value),
+        query_ids=_rows(query_ids),
+        key_ids=_rows(key_ids),
+        head_levels=list(positions.reads),
+        windows=windows,
+        bias=None if bias is None else bias.detach().float().contiguous().numpy(),
         scale=factors.detach().float().expand(query.shape[1]).contiguous().numpy(),
-        log_scale=isinstance(scale, LogScale),
-        sinks=geometry.sinks, causal=geometry.causal, query_start=geometry.query_start,
-        prefix=None if geometry.prefix is None else geometry.prefix.contiguous().numpy(),
-        documents=None if geometry.documents is None else _ids(geometry.documents),
-        out=out.numpy(), threads=threads or torch.get_num_threads(),
-    )  # fmt: skip
+        log_scale=call.log_scale,
+        sinks=positions.sinks,
+        causal=positions.causal,
+        query_start=positions.query_start,
+        prefix=None if positions.prefix is None else positions.prefix.contiguous().numpy(),
+        documents=None if positions.documents is None else _rows(positions.documents),
+        out=out.numpy(),
+        threads=threads or torch.get_num_threads(),
+    )
     return out
 
 
 def _rows(x: Tensor) -> np.ndarray:
-    """A view whose rows of D floats are contiguous; a copy only if they are not."""
+    """A view whose rows are contiguous; a copy only if they are not."""
     x = x.detach()
     return (x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()).numpy()
-
-
-def _ids(x: Tensor) -> np.ndarray:
-    return (x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()).numpy()
-
-
-def _bias(mechanism: Mechanism, windows: list[tuple[int, int]]) -> np.ndarray | None:
-    """Bias per head and difference, [H, 2R+1] around 0; differences beyond R take the end's."""
-    if isinstance(mechanism, BiasTable):
-        return mechanism.table.detach().float().contiguous().numpy()
-    if isinstance(mechanism, Alibi):
-        reach = max(max(window) for window in windows)
-        near = torch.arange(-reach, reach + 1).abs()
-        return (-mechanism.slopes.detach().float()[:, None] * near).contiguous().numpy()
-    return None

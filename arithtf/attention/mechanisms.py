@@ -1,61 +1,32 @@
-"""How an id difference acts on attention scores: one frozen dataclass of tensors per mechanism.
+"""The mechanisms: how ids act on scores, in the literature's formulas.
 
-All differences are `key_id - query_id` on the level that the head reads. With `s` the logit scale,
-
-    score = s * (q . k + content(q, k, difference)) + bias(difference)
-
-Sinks take part with the plain `s * q . k`: no bias, no content term, no rotation.
-Every tensor of a mechanism gets gradients through the reference implementation.
+Each is registered by being defined here; `Mechanism` says what its class variables mean.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-NO_ID = -(2**31)
-"""The id of a token that has none on a level; it matches nothing, whatever the window."""
-
-
-def _shape(what: str, tensor: Tensor, dims: int, text: str) -> None:
-    if tensor.dim() != dims:
-        raise ValueError(f"expected {what} of shape {text}, got {tuple(tensor.shape)}")
-    if not tensor.is_floating_point():
-        raise TypeError(f"expected floating-point {what}, got {tensor.dtype}; convert it")
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """Base of all mechanisms; `kind` names it in the registered operator."""
-
-    kind: ClassVar[str] = ""
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """The tensors that get gradients, in the order of the fields."""
-        values = (getattr(self, f.name) for f in dataclasses.fields(self))
-        return tuple(v for v in values if isinstance(v, Tensor))
-
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-
-
-def _heads(what: str, tensor: Tensor, heads: int) -> None:
-    if tensor.shape[0] != heads:
-        raise ValueError(
-            f"expected {what} for {heads} heads, got {tensor.shape[0]} rows; "
-            "build the mechanism for the model's number of heads"
-        )
+from arithtf.attention.mechanism import Mechanism
+from arithtf.attention.positions import Positions
 
 
 @dataclass(frozen=True)
 class NoMechanism(Mechanism):
     """Scores do not depend on ids (NoPE, arXiv 2305.19466); ids act by the window only."""
 
-    kind: ClassVar[str] = "none"
+    acts_by = "nothing"
+    linear = True
+    fused = "NONE"
+
+    def near(self, reach: int) -> None:
+        """No bias."""
+        return None
 
 
 NONE = NoMechanism()
@@ -70,19 +41,18 @@ class BiasTable(Mechanism):
     """
 
     table: Tensor
-    kind: ClassVar[str] = "table"
+    shapes: ClassVar = {"table": ("H", "2R+1")}
+    linear = True
+    fused = "TABLE"
 
-    def __post_init__(self) -> None:
-        _shape("table", self.table, 2, "[H, 2R+1]")
-        if self.table.shape[1] % 2 == 0:
-            raise ValueError(
-                f"expected a table of odd width 2R+1, got {self.table.shape[1]}; "
-                "differences -R..R each have a column"
-            )
+    def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
+        """table[h, clipped difference]."""
+        reach = self.table.shape[1] // 2
+        return _look_up(self.table, differences.clamp(-reach, reach) + reach, acting)
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        _heads("table", self.table, heads)
+    def near(self, reach: int) -> Tensor:
+        """The table, which holds its ends beyond R."""
+        return self.table
 
 
 @dataclass(frozen=True)
@@ -98,10 +68,11 @@ class BucketBias(Mechanism):
     table: Tensor
     max_distance: int = 128
     bidirectional: bool = False
-    kind: ClassVar[str] = "buckets"
+    shapes: ClassVar = {"table": ("H", "NB")}
+    fused = "TABLE"
 
     def __post_init__(self) -> None:
-        _shape("table", self.table, 2, "[H, buckets]")
+        super().__post_init__()
         buckets = self.table.shape[1]
         least = 4 if self.bidirectional else 2
         if buckets < least or (self.bidirectional and buckets % 2):
@@ -123,10 +94,6 @@ class BucketBias(Mechanism):
         """Distances below this have a bucket of their own."""
         return self.side // 2
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        _heads("table", self.table, heads)
-
     def thresholds(self) -> list[int]:
         """The smallest distance of each bucket after the first, ascending.
 
@@ -143,12 +110,30 @@ class BucketBias(Mechanism):
             starts.append(n)
         return starts
 
-    def buckets(self, difference: Tensor) -> Tensor:
+    def buckets(self, differences: Tensor) -> Tensor:
         """Bucket of every difference: int64 tensor of the same shape."""
-        distance = difference.abs() if self.bidirectional else (-difference).clamp(min=0)
-        edges = torch.tensor(self.thresholds(), device=difference.device)
+        distance = differences.abs() if self.bidirectional else (-differences).clamp(min=0)
+        edges = torch.tensor(self.thresholds(), device=differences.device)
         bucket = torch.bucketize(distance, edges, right=True)
-        return bucket + (difference > 0) * self.side if self.bidirectional else bucket
+        return bucket + (differences > 0) * self.side if self.bidirectional else bucket
+
+    def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
+        """table[h, bucket]."""
+        return _look_up(self.table, self.buckets(differences), acting)
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Bucket of each difference in [-R, R], R where the last bucket begins."""
+        # A number, also where a tracer has the size as a symbol.
+        return _edges(int(self.table.shape[1]), self.max_distance, self.bidirectional)
+
+
+@lru_cache(maxsize=64)
+def _edges(buckets: int, max_distance: int, bidirectional: bool) -> tuple[int, ...]:
+    """On the CPU whatever the default device is: to read numbers of a GPU would wait for it."""
+    shape = BucketBias(torch.empty(1, buckets, device="cpu"), max_distance, bidirectional)
+    reach = shape.thresholds()[-1]
+    return tuple(shape.buckets(torch.arange(-reach, reach + 1, device="cpu")).tolist())
 
 
 @dataclass(frozen=True)
@@ -160,14 +145,19 @@ class Alibi(Mechanism):
     """
 
     slopes: Tensor
-    kind: ClassVar[str] = "alibi"
+    shapes: ClassVar = {"slopes": ("H",)}
+    linear = True
+    # `near` is a table of a head's differences, two windows wide.
+    widest = 2**20
+    fused = "ALIBI"
 
-    def __post_init__(self) -> None:
-        _shape("slopes", self.slopes, 1, "[H]")
+    def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
+        """-slope * |difference|."""
+        return -self.slopes[:, None, None] * _distances(differences, acting)
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        _heads("slopes", self.slopes, heads)
+    def near(self, reach: int) -> Tensor:
+        """The penalty of each difference in reach."""
+        return -self.slopes.float()[:, None] * torch.arange(-reach, reach + 1).abs()
 
 
 @dataclass(frozen=True)
@@ -185,18 +175,24 @@ class Kerple(Mechanism):
     r1: Tensor
     r2: Tensor
     form: str = "log"
-    kind: ClassVar[str] = "kerple"
+    shapes: ClassVar = {"r1": ("H",), "r2": ("H",)}
 
     def __post_init__(self) -> None:
-        _shape("r1", self.r1, 1, "[H]")
-        _shape("r2", self.r2, 1, "[H]")
+        super().__post_init__()
         if self.form not in ("log", "power"):
             raise ValueError(f"expected form 'log' or 'power', got {self.form!r}")
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        _heads("r1", self.r1, heads)
-        _heads("r2", self.r2, heads)
+    def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
+        """The formula of the form."""
+        r1, r2 = self.r1[:, None, None], self.r2[:, None, None]
+        distance = _distances(differences, acting).to(r1.dtype)
+        grown = (r2 * distance).log1p() if self.form == "log" else distance**r2
+        return -r1 * grown
+
+    @property
+    def fused(self) -> str:
+        """Kernels of their own for the two formulas."""
+        return f"KERPLE_{self.form.upper()}"
 
 
 @dataclass(frozen=True)
@@ -216,26 +212,22 @@ class Fire(Mechanism):
     b2: Tensor
     c: Tensor
     threshold: Tensor
-    kind: ClassVar[str] = "fire"
+    shapes: ClassVar = {
+        "w1": ("K",), "b1": ("K",), "w2": ("H", "K"), "b2": ("H",), "c": (), "threshold": (),
+    }  # fmt: skip
+    fused = "FIRE"
 
-    def __post_init__(self) -> None:
-        _shape("w1", self.w1, 1, "[K]")
-        _shape("b1", self.b1, 1, "[K]")
-        _shape("w2", self.w2, 2, "[H, K]")
-        _shape("b2", self.b2, 1, "[H]")
-        _shape("c", self.c, 0, "[]")
-        _shape("threshold", self.threshold, 0, "[]")
-
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        _heads("w2", self.w2, heads)
-        _heads("b2", self.b2, heads)
-        width = self.w1.shape[0]
-        if self.b1.shape[0] != width or self.w2.shape[1] != width:
-            raise ValueError(
-                f"expected b1 [{width}] and w2 [H, {width}] as wide as w1, "
-                f"got {tuple(self.b1.shape)} and {tuple(self.w2.shape)}"
-            )
+    def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
+        """The network's output."""
+        distance, (query_ids, _) = _distances(differences, acting), positions.ids_of_heads()
+        c, length = self.c, torch.maximum(query_ids.to(self.c.dtype), self.threshold)
+        x = (c * distance).abs().log1p() / ((c * length.unsqueeze(-1)).abs().log1p() + 1e-6)
+        hidden = torch.relu(x.unsqueeze(-1) * self.w1 + self.b1)
+        if hidden.shape[1] == 1:
+            out = (hidden[:, 0] @ self.w2.T + self.b2).permute(0, 3, 1, 2)
+        else:
+            out = torch.einsum("bhqkw,hw->bhqk", hidden, self.w2) + self.b2[:, None, None]
+        return out.masked_fill(~acting, 0.0)
 
 
 @dataclass(frozen=True)
@@ -253,22 +245,34 @@ class Content(Mechanism):
 
     query_vectors: Tensor | None
     key_vectors: Tensor | None
-    kind: ClassVar[str] = "content"
+    shapes: ClassVar = {"query_vectors": ("H", "2R+1", "D"), "key_vectors": ("H", "2R+1", "D")}
+    acts_by = "content"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.tensors():
             raise ValueError("expected query_vectors or key_vectors, got neither; use NoMechanism")
-        for vectors in self.tensors():
-            _shape("vectors", vectors, 3, "[H, 2R+1, D]")
-            if vectors.shape[1] % 2 == 0:
-                raise ValueError(f"expected 2R+1 vectors, an odd number, got {vectors.shape[1]}")
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        for vectors in self.tensors():
-            _heads("vectors", vectors, heads)
-            if vectors.shape[2] != head_dim:
-                raise ValueError(f"expected vectors of width {head_dim}, got {vectors.shape[2]}")
+    def content(self, query: Tensor, key: Tensor, differences: Tensor, acting: Tensor) -> Tensor:
+        """Both products where there are the vectors."""
+        terms = []
+        if self.key_vectors is not None:
+            reach = self.key_vectors.shape[1] // 2
+            by_query = query @ self.key_vectors.transpose(-1, -2)
+            terms.append(_pick(by_query, differences.clamp(-reach, reach) + reach, acting))
+        if self.query_vectors is not None:
+            reach = self.query_vectors.shape[1] // 2
+            by_key = key @ self.query_vectors.transpose(-1, -2)
+            column = (differences.clamp(-reach, reach) + reach).transpose(-1, -2)
+            terms.append(_pick(by_key, column, acting.transpose(-1, -2)).transpose(-1, -2))
+        return sum(terms[1:], terms[0])
+
+    @property
+    def fused(self) -> str:
+        """By what meets the vectors: the query, the key, or both."""
+        if self.query_vectors is None:
+            return "BY_QUERY"
+        return "BY_KEY" if self.key_vectors is None else "BY_BOTH"
 
 
 @dataclass(frozen=True)
@@ -280,10 +284,10 @@ class Rotary(Mechanism):
     """
 
     inv_freq: Tensor
-    kind: ClassVar[str] = "rotary"
-
-    def __post_init__(self) -> None:
-        _shape("inv_freq", self.inv_freq, 1, "[D/2]")
+    shapes: ClassVar = {"inv_freq": ("D/2",)}
+    acts_by = "rotation"
+    fixed = True
+    fused = "NONE"
 
     @staticmethod
     def from_base(head_dim: int, base: float = 10000.0) -> Rotary:
@@ -292,28 +296,49 @@ class Rotary(Mechanism):
             raise ValueError(f"expected an even head_dim for rotary, got {head_dim}")
         return Rotary(base ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim))
 
-    def validate(self, heads: int, head_dim: int) -> None:
-        """Raise ValueError if the tensors do not fit `heads` and `head_dim`."""
-        if 2 * self.inv_freq.shape[0] != head_dim:
-            raise ValueError(
-                f"expected inv_freq of {head_dim // 2} entries for an even head_dim {head_dim}, "
-                f"got {self.inv_freq.shape[0]}"
-            )
+    def rotated(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Adjacent pairs of x, turned.
+
+        The angle is reduced to one turn in float64: ids of a million times a float32 frequency
+        would be wrong by a tenth of a radian.
+        """
+        angles = ids.double().unsqueeze(-1) * self.inv_freq.double()
+        turn = angles.remainder(2 * torch.pi).to(x.dtype)
+        cos, sin = turn.cos(), turn.sin()
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
 
-@dataclass(frozen=True)
-class LogScale:
-    """Logit scale that grows with what is seen: s_h * log(n), n the keys this query sees.
+def _distances(differences: Tensor, acting: Tensor) -> Tensor:
+    """|difference| where `acting`, else 0: int64, as differences."""
+    return differences.masked_fill(~acting, 0).abs()
 
-    n counts visible keys, sinks included, on the head's level; so a windowed head has a bounded
-    scale at every length, and a dense causal head has log of its column number
-    (Scalable-Softmax, arXiv 2501.19399, which multiplies by 1/sqrt(D) as well: put it into s).
+
+def _look_up(table: Tensor, column: Tensor, acting: Tensor) -> Tensor:
+    """table[h, column] where `acting`, else 0.
+
+    A gather from an expanded table: its backward is a scatter per row and one sum, which is
+    deterministic for any number of threads (`table[:, column]` is not) and the fastest found.
 
     Args:
-        scale: [H].
+        table: [H, N]. column: int64 [B, H or 1, Tq, Tk]. acting: bool, broadcastable to column.
+
+    Returns:
+        [B, H, Tq, Tk].
     """
+    heads, width = table.shape
+    index = torch.where(acting, column, width)
+    rows = torch.nn.functional.pad(table, (0, 1)).expand(index.shape[0], -1, -1)
+    picked = rows.gather(2, index.flatten(2).expand(-1, heads, -1))
+    return picked.view(-1, heads, *index.shape[2:])
 
-    scale: Tensor
 
-    def __post_init__(self) -> None:
-        _shape("scale", self.scale, 1, "[H]")
+def _pick(dots: Tensor, column: Tensor, acting: Tensor) -> Tensor:
+    """dots[b, h, i, column[b, h, i, j]] where `acting`, else 0.
+
+    Args:
+        dots: [B, H, T1, N]. column: int64 [B or 1, H or 1, T1, T2]. acting: as column.
+    """
+    padded = torch.nn.functional.pad(dots, (0, 1))
+    index = column.masked_fill(~acting, dots.shape[-1])
+    return padded.gather(3, index.expand(*dots.shape[:2], -1, -1))

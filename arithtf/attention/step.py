@@ -7,21 +7,20 @@ programs. Nothing asks the device for a number, so a step can be captured in a g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from arithtf.attention import api, arguments, fused, ops, triton
-from arithtf.attention.geometry import Geometry, normalise_window
-from arithtf.attention.mechanisms import NONE, Content, LogScale, Mechanism, Rotary
+from arithtf.attention import api, triton
+from arithtf.attention.call import SCHEMA, Flat, checked
+from arithtf.attention.mechanism import LogScale, Mechanism
+from arithtf.attention.mechanisms import NONE
+from arithtf.attention.ops import laid_out, register
+from arithtf.attention.positions import Positions
 
-SCHEMA = (
-    "(Tensor query, Tensor key, Tensor value, Tensor rows, Tensor ids, Tensor query_ids, "
-    "Tensor column, str mechanism, Tensor[] tensors, int[] options, Tensor? scale, float factor, "
-    "bool log_scale, int[] head_levels, int[] windows, int sinks) -> Tensor"
-)
+NO_IDS = "expected positions with key_ids, got none; give ids of the whole cache"
 
 
 class KeyOrder(NamedTuple):
@@ -30,60 +29,39 @@ class KeyOrder(NamedTuple):
     Args:
         rows: int32 [B or 1, L, T]: the column at each position.
         ids: int32 [B or 1, L, T]: ascending on levels with a window, by column on others.
-        plain: int32 [B or 1, L, T]: ids by column.
-        windows: of the levels.
     """
 
     rows: Tensor
     ids: Tensor
-    plain: Tensor
-    windows: tuple[tuple[int, int] | None, ...]
 
 
-def order_keys(key_ids: Tensor, windows: Sequence[int | Sequence[int] | None]) -> KeyOrder:
+def order_keys(positions: Positions) -> KeyOrder:
     """Sort the keys of all columns that a cache will hold, once for all steps.
 
     Args:
-        key_ids: int32 [B or 1, L, T], those of columns to come included.
-        windows: per level, as in `arithtf.attention`.
+        positions: its key_ids [B or 1, L, T] are those of all columns, also of columns to come; of
+            its query_ids nothing is read.
 
     Raises:
-        ValueError, TypeError: what was expected, what came, what to do.
+        ValueError: positions without ids.
     """
-    if key_ids.dim() != 3 or key_ids.shape[1] != len(windows):
-        raise ValueError(
-            f"expected key_ids [B or 1, {len(windows)}, T], one level per window, "
-            f"got shape {tuple(key_ids.shape)}"
-        )
-    if key_ids.dtype != torch.int32:
-        raise TypeError(f"expected key_ids int32, got {key_ids.dtype}; use .to(torch.int32)")
-    pairs = tuple(normalise_window(w) for w in windows)
+    key_ids = positions.key_ids
+    if key_ids is None:
+        raise ValueError(NO_IDS)
     ids, rows = key_ids.sort(dim=-1, stable=True)
-    by_id = [ids[:, u] if pair is not None else key_ids[:, u] for u, pair in enumerate(pairs)]
-    return KeyOrder(
-        rows.to(torch.int32).contiguous(), torch.stack(by_id, 1).contiguous(), key_ids, pairs
-    )
-
-
-def step_obstacle(query: Tensor, mechanism: Mechanism) -> str | None:
-    """Why the kernel for steps cannot answer, as expected/got; None if it can."""
-    if isinstance(mechanism, Rotary | Content):
-        name = type(mechanism).__name__
-        return f"expected a mechanism that needs ids alone, got {name}"
-    return triton.obstacle(query, mechanism)
+    by_id = [ids[:, u] if w is not None else key_ids[:, u] for u, w in enumerate(positions.pairs)]
+    return KeyOrder(rows.to(torch.int32).contiguous(), torch.stack(by_id, 1).contiguous())
 
 
 def attention_step(
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    positions: Positions,
     order: KeyOrder,
-    query_ids: Tensor,
     column: Tensor,
     *,
     mechanism: Mechanism = NONE,
-    head_levels: Sequence[int] | None = None,
-    sinks: int = 0,
     scale: float | Tensor | LogScale | None = None,
     impl: str = "auto",
 ) -> Tensor:
@@ -92,10 +70,11 @@ def attention_step(
     Args:
         query: [B, H, 1, D].
         key, value: [B, H, T, D], the cache; what comes after `column` is not looked at.
-        order: of the cache's ids, from `order_keys`.
-        query_ids: int32 [B or 1, L, 1].
+        positions: query_ids [B or 1, L, 1] of this query, key_ids [B or 1, L, T] of the cache,
+            windows, head_levels and sinks.
+        order: of the same key_ids and windows, from `order_keys`.
         column: int32 [1] on the device of the query.
-        mechanism, head_levels, sinks, scale: as in `arithtf.attention`.
+        mechanism, scale: as in `arithtf.attention`.
         impl: "triton", "triton-ieee", "reference" (asks the device for `column`), or "auto".
 
     Returns:
@@ -106,65 +85,52 @@ def attention_step(
         RuntimeError: impl="triton" where the kernel cannot run.
     """
     if query.dim() != 4 or query.shape[2] != 1:
-        raise ValueError(f"expected query [B, H, 1, D], got shape {tuple(query.shape)}")
+        raise ValueError(f"expected query [B, H, 1, D], got shape {list(query.shape)}")
     if column.dtype != torch.int32 or column.numel() != 1 or column.device != query.device:
         raise ValueError(
             f"expected column int32 [1] on {query.device}, got {column.dtype} "
-            f"{tuple(column.shape)} on {column.device}"
+            f"{list(column.shape)} on {column.device}"
         )
-    if impl not in ("auto", "reference", *api.TRITON):
+    if positions.key_ids is None:
+        raise ValueError(NO_IDS)
+    apart = (positions.prefix, positions.documents, positions.query_start or None)
+    if not positions.causal or any(x is not None for x in apart):
+        raise ValueError(
+            "expected causal positions without prefix, documents and query_start, got some; "
+            "a step is that of `column` in one document"
+        )
+    if impl not in ("auto", "reference", *triton.IMPLEMENTATIONS):
         raise ValueError(f"expected impl auto, reference, triton or triton-ieee, got {impl!r}")
-    lacks = step_obstacle(query, mechanism)
-    if impl in api.TRITON and lacks is not None:
-        raise RuntimeError(
-            f"impl={impl!r} cannot run: {lacks}. Use impl='auto' or impl='reference'"
-        )
+    lacks = triton.step_obstacle(query, mechanism)
+    if impl in triton.IMPLEMENTATIONS:
+        triton.require(lacks, impl, "impl='auto' or impl='reference'")
     if impl == "reference" or lacks is not None or (impl == "auto" and query.device.type == "cpu"):
         end = int(column) + 1
+        _, key_ids = positions.ids
+        positions = dataclasses.replace(positions, key_ids=key_ids[..., :end], query_start=end - 1)
         return api.attention(
-            query, key[:, :, :end], value[:, :, :end], mechanism=mechanism, query_ids=query_ids,
-            key_ids=order.plain[..., :end], head_levels=head_levels, windows=order.windows,
-            sinks=sinks, query_start=end - 1, scale=scale, impl=impl,
+            query, key[:, :, :end], value[:, :, :end], positions,
+            mechanism=mechanism, scale=scale, impl=impl,
         )  # fmt: skip
     # Shapes, dtypes and the mechanism are checked as for a call over the whole cache.
-    geometry = arguments.geometry_of(
-        query, key, value, query_ids, order.plain, head_levels, order.windows, sinks, True, 0,
-        None, None,
-    )  # fmt: skip
-    arguments.check_mechanism(mechanism, query)
-    factor = arguments.scale_of(scale, query)
-    packed = _arguments(query, key, value, order, geometry, column, mechanism, factor)
-    out: Tensor = torch.ops.arithtf.step(*packed)
+    call = checked(query, key, value, positions, mechanism=mechanism, scale=scale, impl=impl)
+    out: Tensor = torch.ops.arithtf.step(*order, column, *call.flat())
     return out
 
 
-def _arguments(
-    query: Tensor, key: Tensor, value: Tensor, order: KeyOrder, geometry: Geometry, column: Tensor,
-    mechanism: Mechanism, factor: float | Tensor | LogScale,
-) -> tuple[Any, ...]:  # fmt: skip
-    whole = ops.arguments(query, key, value, mechanism, geometry, factor, "triton")
-    head = (query, key, value, order.rows, order.ids, geometry.query_ids, column)
-    return (*head, *whole[ops.TENSORS - 1 : -3])
+def _fake(rows: Tensor, ids: Tensor, column: Tensor, *packed: Any) -> Tensor:
+    return torch.empty_like(Flat(*packed).query)
 
 
-def _fake(*packed: Any) -> Tensor:
-    return torch.empty_like(packed[0])
-
-
-def _step(*packed: Any) -> Tensor:
+def _step(rows: Tensor, ids: Tensor, column: Tensor, *packed: Any) -> Tensor:
     from arithtf.kernels import steps
 
-    query, key, value, rows, ids, query_ids, column = packed[:7]
-    rest = packed[7:]
-    if query.numel() == 0:
-        return _fake(query)
-    problem = fused._problem((query_ids, ids, None, None, *rest, True, 0, False, False))
-    with torch.cuda.device_of(query):
-        found = steps.step(problem, query, key, value, steps.Order(rows, ids), column)
-    return fused._laid_out(found, query)
+    call = Flat(*packed).call()
+    if call.query.numel() == 0:
+        return torch.empty_like(call.query)
+    with torch.cuda.device_of(call.query):
+        return laid_out(steps.step(call, rows, ids, column), call.query)
 
 
-torch.library.define("arithtf::step", SCHEMA)
-for _device in ("cpu", "cuda"):
-    torch.library.impl("arithtf::step", _device, _step)
-torch.library.register_fake("arithtf::step", _fake)
+register("arithtf::step", f"(Tensor rows, Tensor ids, Tensor column, {SCHEMA}) -> Tensor",
+         _step, _fake)  # fmt: skip

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from arithtf.attention.mechanisms import (
-    BiasTable,
-    BucketBias,
-    Content,
-    Fire,
-    Mechanism,
-    Rotary,
-)
+from arithtf.attention.mechanism import Mechanism
 
+IMPLEMENTATIONS = ("triton", "triton-ieee")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LARGEST_HEAD = 256
 # In float32 on a GPU: rows of 256 numbers do not fit into registers.
 LARGEST_WHOLE_HEAD = 128
 # The same in IEEE arithmetic, without matrix instructions.
 LARGEST_IEEE_HEAD = 64
-# Tables that act by no more columns than this may go through the kernels for short sequences.
-SHORT_COLUMNS = 64
 
 
 def interprets() -> bool:
@@ -69,47 +60,22 @@ def obstacle(query: Tensor, mechanism: Mechanism, impl: str = "triton") -> str |
         largest = LARGEST_IEEE_HEAD
     if query.shape[3] > largest:
         return f"expected a head dimension up to {largest} in {query.dtype}, got {query.shape[3]}"
-    if isinstance(mechanism, Rotary) and mechanism.inv_freq.requires_grad:
-        return "expected fixed rotary frequencies, got some that require gradients"
+    name = type(mechanism).__name__
+    if mechanism.fused is None:
+        return f"expected a mechanism that the kernels know, got {name}"
+    if mechanism.fixed and any(t.requires_grad for t in mechanism.tensors()):
+        return f"expected fixed tensors of {name}, got some that require gradients"
     return None
 
 
-def is_short(
-    query: Tensor,
-    key: Tensor,
-    mechanism: Mechanism,
-    windows: Sequence[tuple[int, int]],
-    ieee: bool = False,
-) -> bool:
-    """Whether the kernels for short sequences answer.
-
-    Args:
-        query: [B, H, Tq, D]. key: [B, H, Tk, D].
-        windows: (back, ahead) of the levels that are read; UNLIMITED both where there is no limit.
-        ieee: products of float32 in IEEE arithmetic.
-    """
-    from arithtf.kernels.configs import WIDEST_ROW, fits_short
-
-    tokens = max(query.shape[2], key.shape[2])
-    if not fits_short(query.device, query.dtype, query.shape[3], tokens, ieee):
-        return False
-    if isinstance(mechanism, Fire | Content):
-        return False
-    if isinstance(mechanism, BucketBias):
-        return mechanism.table.shape[1] <= SHORT_COLUMNS
-    if isinstance(mechanism, BiasTable):
-        width = mechanism.table.shape[1]
-        reach = width // 2
-        back, ahead = (max(min(pair[i], reach) for pair in windows) for i in (0, 1))
-        return width <= WIDEST_ROW and back + ahead + 1 <= SHORT_COLUMNS
-    return True
+def step_obstacle(query: Tensor, mechanism: Mechanism) -> str | None:
+    """Why the kernel for decoding steps cannot answer, as expected/got; None if it can."""
+    if mechanism.acts_by in ("rotation", "content"):
+        return f"expected a mechanism that needs ids alone, got {type(mechanism).__name__}"
+    return obstacle(query, mechanism)
 
 
-def require(query: Tensor, mechanism: Mechanism, impl: str = "triton") -> None:
-    """Raise RuntimeError that says what is missing and what to use instead."""
-    found = obstacle(query, mechanism, impl)
-    if found is not None:
-        raise RuntimeError(
-            f"impl={impl!r} cannot run: {found}. Use impl='auto' or impl='reference' "
-            "(any device), or impl='cpu' (windowed attention without gradients)"
-        )
+def require(lacks: str | None, impl: str, instead: str) -> None:
+    """Raise RuntimeError that says what is missing and what to use instead, if anything is."""
+    if lacks is not None:
+        raise RuntimeError(f"impl={impl!r} cannot run: {lacks}. Use {instead}")

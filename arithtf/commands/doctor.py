@@ -146,23 +146,13 @@ def _explain(device: str, gradients: bool) -> Any:
     recipe = get_recipe("addition")
     model = Transformer(recipe.model).to(device)
     block = next(block for block in model.blocks if isinstance(block, Attention))
-    heads, encoding = recipe.model.heads, recipe.model.encoding
+    heads = recipe.model.heads
     x = torch.zeros(1, heads, 8, recipe.model.width // heads, device=device)
     ids = torch.zeros(1, recipe.model.levels, 8, dtype=torch.int32, device=device)
     with torch.set_grad_enabled(gradients):
         x.requires_grad_(gradients)
-        return explain(
-            x,
-            x,
-            x,
-            mechanism=block.mechanism(),
-            query_ids=ids,
-            key_ids=ids,
-            head_levels=encoding.levels_of_heads(heads),
-            windows=encoding.windows,
-            sinks=encoding.sinks,
-            scale=block.mechanism.scale(),
-        )
+        mechanism, scale = block.mechanism(), block.mechanism.scale()
+        return explain(x, x, x, block.positions(ids, ids), mechanism=mechanism, scale=scale)
 
 
 def _triton_obstacle() -> str:

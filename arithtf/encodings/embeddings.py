@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arithtf.attention.mechanisms import NO_ID
+from arithtf.attention import NO_ID
 from arithtf.encodings.spec import EmbeddingSpec
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from arithtf.attention.geometry import Window, normalise_window
+from arithtf.attention import Window, normalise_window
 from arithtf.encodings.mechanisms import MechanismModule, NoPE
 from arithtf.encodings.spec import EmbeddingSpec, MechanismSpec
 

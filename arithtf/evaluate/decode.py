@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from arithtf import _core
-from arithtf.attention import KeyOrder, order_keys
-from arithtf.attention.step import step_obstacle
+from arithtf.attention import KeyOrder, Positions, order_keys
+from arithtf.attention.triton import step_obstacle
 from arithtf.evaluate.local import is_local, windows_of
 from arithtf.model import Transformer, context_logits
 from arithtf.model.local import Contexts
@@ -82,7 +82,8 @@ class _CachedDecoder:
         self.order: KeyOrder | None = None
         self.columns = torch.arange(shape[1], dtype=torch.int32, device=model.device)
         if self._steps_fused():
-            self.order = order_keys(key_ids, model.config.encoding.windows)
+            windows = model.config.encoding.windows
+            self.order = order_keys(Positions(key_ids, key_ids, windows=windows))
         elif model.config.encoding.finite:
             self.reach = _Reach(model, query_ids, key_ids, shape)
 
@@ -135,7 +136,9 @@ class _CachedDecoder:
             if self.order is not None:
                 at, ids = self.columns[column : column + 1], self.query_ids
                 ids = ids[..., column : column + 1]
-                x = x + block.attend_step(query, keys, values, self.order, ids, at, self.impl)
+                x = x + block.attend_step(
+                    query, keys, values, ids, self.key_ids, self.order, at, self.impl
+                )
                 continue
             if seen is None:
                 keys, values = keys[:, : column + 1], values[:, : column + 1]

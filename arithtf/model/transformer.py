@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arithtf.attention import KeyOrder, attention, attention_step
+from arithtf.attention import KeyOrder, Positions, attention, attention_step
 from arithtf.encodings import Encoding
 
 Block = Literal["attention", "mlp"]
@@ -155,14 +155,8 @@ class Attention(nn.Module):
             self._split(query_BQC),
             self._split(key_BTC),
             self._split(value_BTC),
+            self.positions(query_ids, key_ids, first),
             mechanism=self.mechanism(),
-            query_ids=query_ids,
-            key_ids=key_ids,
-            head_levels=self.encoding.levels_of_heads(self.heads),
-            windows=self.encoding.windows,
-            sinks=self.encoding.sinks,
-            causal=True,
-            query_start=first,
             scale=self.mechanism.scale(),
             impl=impl,
         )
@@ -173,8 +167,9 @@ class Attention(nn.Module):
         query_B1C: Tensor,
         key_BTC: Tensor,
         value_BTC: Tensor,
-        order: KeyOrder,
         query_ids: Tensor,
+        key_ids: Tensor,
+        order: KeyOrder,
         column: Tensor,
         impl: str = "auto",
     ) -> Tensor:
@@ -183,8 +178,8 @@ class Attention(nn.Module):
         Args:
             query_B1C: projected queries of the column.
             key_BTC, value_BTC: the whole cache; columns after this one may hold anything.
+            query_ids, key_ids: int32 [B or 1, L, 1] and [B or 1, L, T], the cache's.
             order: of the cache's ids.
-            query_ids: int32 [B or 1, L, 1].
             column: int32 [1] on the device.
             impl: see `arithtf.attention.attention_step`.
 
@@ -195,16 +190,29 @@ class Attention(nn.Module):
             self._split(query_B1C),
             self._split(key_BTC),
             self._split(value_BTC),
+            self.positions(query_ids, key_ids),
             order,
-            query_ids,
             column,
             mechanism=self.mechanism(),
-            head_levels=self.encoding.levels_of_heads(self.heads),
-            sinks=self.encoding.sinks,
             scale=self.mechanism.scale(),
             impl=impl,
         )
         return self.out(mixed_BHQD.transpose(1, 2).flatten(2))
+
+    def positions(self, query_ids: Tensor, key_ids: Tensor, first: int = 0) -> Positions:
+        """Who sees whom in this block, for queries of the columns from `first` on.
+
+        Args:
+            query_ids, key_ids: int32 [B or 1, L, Q] and [B or 1, L, T].
+        """
+        return Positions(
+            query_ids,
+            key_ids,
+            windows=self.encoding.windows,
+            head_levels=self.encoding.levels_of_heads(self.heads),
+            sinks=self.encoding.sinks,
+            query_start=first,
+        )
 
     def _split(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1)).transpose(1, 2)

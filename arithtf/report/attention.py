@@ -66,7 +66,7 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
     block = model.blocks[0]
     if not isinstance(block, Attention) or model.positions is not None:
         raise ValueError("weights are drawn for models whose first block is attention on tokens")
-    encoding, heads = model.config.encoding, model.config.heads
+    heads = model.config.heads
     tokens = torch.from_numpy(batch.tokens).long().to(model.device)
     normed = block.norm(model.embedding(tokens))
     first, end = batch.start, tokens.shape[1] - 1
@@ -74,7 +74,10 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
         part.unflatten(-1, (heads, -1)).transpose(1, 2)
         for part in (block.query(normed[:, first:end]), block.key(normed))
     )
-    query_ids, key_ids = (torch.from_numpy(x) for x in (batch.query_ids, batch.key_ids))
+    query_ids, key_ids = (
+        torch.from_numpy(x).to(model.device) for x in (batch.query_ids, batch.key_ids)
+    )
+    positions = block.positions(query_ids[..., first:end], key_ids, first)
     dim, parts = key.shape[-1], []
     for column in range(0, key.shape[2], dim):
         one_hot = torch.zeros_like(key)
@@ -84,13 +87,8 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
             query,
             key,
             one_hot,
+            positions,
             mechanism=block.mechanism(),
-            query_ids=query_ids[..., first:end].to(model.device),
-            key_ids=key_ids.to(model.device),
-            head_levels=encoding.levels_of_heads(heads),
-            windows=encoding.windows,
-            sinks=encoding.sinks,
-            query_start=first,
             scale=block.mechanism.scale(),
             impl="reference",
         )

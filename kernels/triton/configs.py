@@ -78,10 +78,6 @@ def _limits(name: str, size: str, kernels: tuple[str, ...]) -> tuple[tuple[int, 
     return tuple((int(head), int(tokens)) for bytes_, head, tokens in sizes if bytes_ == size)
 
 
-# What torch.compiler.assume_constant_result does; to call that would import Triton.
-short_limits._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
 def fits_short(
     device: torch.device, dtype: torch.dtype, head_dim: int, tokens: int, ieee: bool
 ) -> bool:
@@ -127,10 +123,6 @@ def short_tiles(
     """The smallest configuration that serves sequences of `tokens`."""
     name = architecture(device)
     size = size_of(name, dtype, ieee)
-    found = [
-        Short(int(head), int(most), Tiles(*entry))
-        for key, entry in table_of(name)[kernel].items()
-        for bytes_, head, most in [key.split(",")]
-        if bytes_ == size and head_dim <= int(head) and tokens <= int(most)
-    ]
-    return min(found, key=lambda short: (short.tokens, short.head))
+    limits = _limits(name, size, (kernel,))
+    most, head = min((most, head) for head, most in limits if head_dim <= head and tokens <= most)
+    return Short(head, most, Tiles(*table_of(name)[kernel][f"{size},{head},{most}"]))

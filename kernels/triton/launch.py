@@ -1,23 +1,30 @@
-"""Launchers: fused attention forward and backward on tensors. Triton is imported when called."""
+"""Launchers: fused attention forward on tensors. Triton is imported when called."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from arithtf.kernels import plan as plans
-from arithtf.kernels import problem as problems
-from arithtf.kernels.configs import WIDEST_ROW, Tiles, heavy, padded, tiles
-from arithtf.kernels.problem import KERPLE, TABLE, Plan, Problem
+from . import plan as plans
+from .configs import WIDEST_ROW, Tiles, heavy, padded, tiles
+from .forms import BY_NAME, SCALARS, Form
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from arithtf.attention.call import Call
 
 # Programs per head over which sums along all queries are spread: the split of the work, and so the
 # order of sums, must not depend on the device.
 PARTS = 64
 SINK_TILE = 16
+_STRIDES = {letter: [f"stride_{letter}{n}" for n in "bht"] for letter in "qkvx"}
+
+Kept = list[tuple[tuple[int, ...], torch.dtype]]
+"""Shape and dtype of each tensor that a forward returns beside its output."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,62 @@ class Inputs:
     width: int
     reach: int
 
+    def named(self) -> dict[str, Any]:
+        """By the names that parameters of kernels have."""
+        query, key, value = self.query, self.key, self.value
+        return {
+            "Q": query,
+            "K": key,
+            "V": value,
+            "Q_PLAIN": self.plain_query,
+            "K_PLAIN": self.plain_key,
+            "SCALE": self.scale,
+            "FIRST": self.first,
+            "SECOND": self.second,
+            **strides_of("q", query),
+            **strides_of("k", key),
+            **strides_of("v", value),
+            "heads": query.shape[1],
+            "tq": query.shape[2],
+            "tk": key.shape[2],
+            "width": self.width,
+            "reach": self.reach,
+        }
+
+
+class Gradients(NamedTuple):
+    """Gradients of one call; None where nothing was wanted or there is no such tensor."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scale: Tensor | None
+    tensors: list[Tensor | None]
+
+
+def strides_of(letter: str, x: Tensor) -> dict[str, int]:
+    """The strides of [B, H, T, D] along batch, heads and tokens, by name."""
+    return dict(zip(_STRIDES[letter], x.stride(), strict=False))
+
 
 def kernels() -> Any:
     """The modules that hold the kernels; imports Triton."""
-    from arithtf.kernels import compat
+    from . import compat
 
     return compat.modules()
+
+
+def run(
+    kernel: Any, programs: int, named: Mapping[str, Any], warps: int, stages: int | None = None
+) -> None:
+    """Launch a kernel, whose parameters are found by name.
+
+    Args:
+        named: what the parameters are, and maybe more.
+        stages: of its loop; None: the compiler's default.
+    """
+    options = {"num_warps": warps} if stages is None else {"num_warps": warps, "num_stages": stages}
+    kernel[(programs,)](**{name: named[name] for name in kernel.arg_names}, **options)
 
 
 def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
@@ -57,48 +114,50 @@ def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
     return wanted.copy_(x)
 
 
-def expanded_table(problem: Problem, table: Tensor) -> Tensor:
-    """A bucketed table as one over clipped differences: [H, 2R+1]."""
-    if problem.edges is None:
-        return table
-    index = plans.device_numbers(problem.edges, torch.int64, table.device)
-    return table.index_select(1, index)
+def form_of(call: Call) -> Form:
+    """How kernels know the mechanism of a call."""
+    assert call.mechanism.fused is not None
+    return BY_NAME[call.mechanism.fused]
 
 
-def prepare(
-    problem: Problem, query: Tensor, key: Tensor, value: Tensor, expand: bool = True
-) -> Inputs:
+def rotates(call: Call) -> bool:
+    """Whether queries and keys are turned before they meet."""
+    return call.mechanism.acts_by == "rotation"
+
+
+def prepare(call: Call, expand: bool = True) -> Inputs:
     """Bring the inputs into the layout of the kernels; rotate for rotary.
 
     Args:
-        expand: give a bucketed table as one over differences.
+        expand: give a bucketed table as one over clipped differences.
     """
-    heads = query.shape[1]
-    query, key, value = dense(query), dense(key), dense(value)
-    plain_query, plain_key = query, key
-    if problem.scale is None:
-        scale = torch.full((heads,), problem.factor, dtype=torch.float32, device=query.device)
+    plain_query, plain_key, value = dense(call.query), dense(call.key), dense(call.value)
+    query, key, factor = plain_query, plain_key, call.factor
+    if isinstance(factor, Tensor):
+        scale = factor.detach().float().contiguous()
     else:
-        scale = problem.scale.detach().float().contiguous()
+        heads, device = query.shape[1], query.device
+        scale = torch.full((heads,), factor, dtype=torch.float32, device=device)
     first = second = scale
-    width = 1
-    if problem.mechanism == "rotary":
-        query = rotate(problem, query, problem.query_ids, 1.0)
-        key = rotate(problem, key, problem.key_ids, 1.0)
-    elif problem.mechanism in ("table", "buckets"):
-        first = problem.tensors[0].detach().float()
-        first = (expanded_table(problem, first) if expand else first).contiguous()
-        width = first.shape[1]
-    elif problem.mechanism in ("alibi", "kerple"):
-        first = problem.tensors[0].detach().float().contiguous()
-        second = problem.tensors[-1].detach().float().contiguous()
-    elif problem.mechanism == "fire":
-        first, width = packed_fire(problem.tensors), problem.tensors[0].shape[0]
-    reach = width // 2
-    if problem.mechanism == "content":
-        by_query, by_key = content_terms(problem, query, key)
-        first, second = by_query, by_key
-        width, reach = by_query.shape[-1], by_key.shape[-1]
+    form, tensors, width, reach = form_of(call), call.mechanism.tensors(), 1, 0
+    if rotates(call):
+        query_ids, key_ids = call.positions.ids
+        query = rotate(call, query, query_ids, 1.0)
+        key = rotate(call, key, key_ids, 1.0)
+    elif form == Form.TABLE:
+        first, edges = tensors[0].detach().float(), call.mechanism.edges
+        if expand and edges is not None:
+            first = first.index_select(1, plans.numbers(edges, first, torch.int64))
+        first = first.contiguous()
+        width, reach = first.shape[1], first.shape[1] // 2
+    elif form in SCALARS:
+        first, second = (t.detach().float().contiguous() for t in (tensors[0], tensors[-1]))
+    elif form == Form.FIRE:
+        first, width = packed_fire(tensors), tensors[0].shape[0]
+        reach = width // 2
+    elif form >= Form.BY_QUERY:
+        first, second = content_terms(call, query, key)
+        width, reach = first.shape[-1], second.shape[-1]
     return Inputs(query, key, value, plain_query, plain_key, scale, first, second, width, reach)
 
 
@@ -111,12 +170,12 @@ def packed_fire(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(rows, 1)
 
 
-def content_terms(problem: Problem, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+def content_terms(call: Call, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     """q . key vectors [B, H, Tq, N1] and k . query vectors [B, H, Tk, N2] in float32.
 
     One of them is empty where there are no such vectors.
     """
-    query_vectors, key_vectors = content_vectors(problem)
+    query_vectors, key_vectors = content_vectors(call)
     nothing = query.new_empty(0, dtype=torch.float32)
     by_query = by_key = nothing[None, None, None]
     if key_vectors is not None:
@@ -126,12 +185,11 @@ def content_terms(problem: Problem, query: Tensor, key: Tensor) -> tuple[Tensor,
     return by_query, by_key
 
 
-def content_vectors(problem: Problem) -> tuple[Tensor | None, Tensor | None]:
+def content_vectors(call: Call) -> tuple[Tensor | None, Tensor | None]:
     """Query vectors and key vectors, float32 [H, N, D], or None."""
-    given = iter(problem.tensors)
-    has_query, has_key = problem.options
-    query_vectors = next(given).detach().float() if has_query else None
-    return query_vectors, next(given).detach().float() if has_key else None
+    form, tensors = form_of(call), call.mechanism.tensors()
+    of_query = None if form == Form.BY_QUERY else tensors[0].detach().float()
+    return of_query, None if form == Form.BY_KEY else tensors[-1].detach().float()
 
 
 def rotary_block(head_dim: int) -> int:
@@ -139,77 +197,106 @@ def rotary_block(head_dim: int) -> int:
     return min(64, 4096 // padded(head_dim))
 
 
-def rotate(
-    problem: Problem, x: Tensor, ids: Tensor, sign: float, add: Tensor | None = None
-) -> Tensor:
+def rotate(call: Call, x: Tensor, ids: Tensor, sign: float, add: Tensor | None = None) -> Tensor:
     """x [B, H, T, D] rotated by sign * ids, plus `add`, in the layout of x."""
     batch, heads, length, dim = x.shape
-    out = torch.empty_like(x)
-    ids = ids.contiguous()
-    block = rotary_block(dim)
+    out, ids, block = torch.empty_like(x), ids.contiguous(), rotary_block(dim)
     blocks = -(-length // block)
-    kernels().rotary.rotate[(max(batch * heads * blocks, 1),)](
-        x, out, x if add is None else add, ids, _numbers(problem.head_levels, x),
-        problem.tensors[0].detach().contiguous(), x.stride(0), x.stride(1), x.stride(2), heads,
-        ids.shape[1], length, blocks, int(ids.shape[0] > 1), sign, HALF=dim // 2,
-        HALF_P=padded(dim) // 2, BT=block, HAS_ADD=add is not None, num_warps=4,
-    )  # fmt: skip
+    named = {
+        "X": x,
+        "OUT": out,
+        "ADD": x if add is None else add,
+        "IDS": ids,
+        "LEVELS": plans.numbers(call.positions.reads, x),
+        "FREQUENCIES": call.mechanism.tensors()[0].detach().contiguous(),
+        **strides_of("x", x),
+        "heads": heads,
+        "levels": ids.shape[1],
+        "length": length,
+        "blocks": blocks,
+        "per_batch": int(ids.shape[0] > 1),
+        "sign": sign,
+        "HALF": dim // 2,
+        "HALF_P": padded(dim) // 2,
+        "BT": block,
+        "HAS_ADD": add is not None,
+    }
+    run(kernels().rotary.rotate, max(batch * heads * blocks, 1), named, 4)
     return out
 
 
-def _numbers(values: Sequence[int], like: Tensor) -> Tensor:
-    return plans.device_numbers(tuple(values), torch.int32, like.device)
-
-
-def constants_of(problem: Problem, inputs: Inputs) -> dict[str, Any]:
-    """Constants that depend on the arguments alone."""
-    query = inputs.query
+def constants_of(call: Call, inputs: Inputs) -> dict[str, Any]:
+    """Constants of kernels that depend on the arguments alone."""
+    query, form = inputs.query, form_of(call)
     interpreted = query.device.type != "cuda"
     whole = query.dtype == torch.float32 or interpreted
-    three = whole and not (interpreted or problem.ieee or torch.version.hip is not None)
+    ieee = interpreted or call.impl == "triton-ieee" or torch.version.hip is not None
     wide = 1 << (inputs.width - 1).bit_length()
-    table = problem.kind == TABLE and wide <= WIDEST_ROW
+    table = form == Form.TABLE and wide <= WIDEST_ROW
     dim = query.shape[3]
     return {
-        "KIND": problem.kind, "WIDTH": max(wide, 16) if table else 0,
-        "LOG_SCALE": problem.log_scale, "CAUSAL": problem.causal, "D": dim, "DP": padded(dim),
-        "PRECISION": "tf32x3" if three else "ieee",
+        "KIND": int(form),
+        "WIDTH": max(wide, 16) if table else 0,
+        "ROTARY": rotates(call),
+        "LOG_SCALE": call.log_scale,
+        "CAUSAL": call.positions.causal,
+        "D": dim,
+        "DP": padded(dim),
+        "PRECISION": "tf32x3" if whole and not ieee else "ieee",
         "UPCAST": interpreted and query.dtype != torch.float32,
-    }  # fmt: skip
-
-
-def centred(problem: Problem, query: Tensor) -> bool:
-    """Whether the gradient of the scale is summed with the mean of each row taken off.
-
-    In float32, where what it takes off would be most of the error.
-    """
-    return problem.scale is not None and query.dtype == torch.float32
+        # Whether the gradient of the scale is summed with the mean of each row taken off: in
+        # float32, where what it takes off would be most of the error.
+        "CENTRED": isinstance(call.factor, Tensor) and query.dtype == torch.float32,
+    }
 
 
 class Launch:
-    """The arguments that all kernels of one call share.
+    """What all kernels of one call share.
 
     Args:
-        problem, plan, inputs: the call.
-        seen: float32 [P, U, Tq] keys seen, for a logarithmic scale; else anything.
+        call, plan, inputs: the call.
+        seen: float32 [P, U, Tq] keys seen, for a logarithmic scale; None: they are counted.
+
+    Attributes:
+        named: what parameters of kernels are.
     """
 
-    def __init__(self, problem: Problem, plan: Plan, inputs: Inputs, seen: Tensor) -> None:
-        query, key, value = inputs.query, inputs.key, inputs.value
-        read = problem.read
-        self.problem, self.plan, self.inputs, self.seen = problem, plan, inputs, seen
+    def __init__(self, call: Call, plan: Plan, inputs: Inputs, seen: Tensor | None = None) -> None:
+        query, read = inputs.query, call.positions.read
+        self.call, self.plan, self.inputs = call, plan, inputs
         self.batch, self.heads, self.tq, _ = query.shape
-        self.tk = key.shape[2]
-        self.levels_of_heads = _numbers([read.index(u) for u in problem.head_levels], query)
-        flat = tuple(n for pair in problem.read_windows for n in pair)
-        self.windows = plans.device_numbers(flat, torch.int64, query.device)
-        self.nothing = self.levels_of_heads
-        self.strides = (*query.stride()[:3], *key.stride()[:3], *value.stride()[:3])
-        self.per_batch = int(plan.rows > 1)
-        self.constants = constants_of(problem, inputs) | {
-            "PREFIX": plan.prefix is not None, "DOCUMENTS": plan.documents is not None,
+        self.tk = inputs.key.shape[2]
+        self.nothing = plans.numbers((read.index(u) for u in call.positions.reads), query)
+        self.named = {
+            **inputs.named(),
+            **constants_of(call, inputs),
+            "LEVELS": self.nothing,
+            "WINDOWS": plans.of_windows(plan.windows, query),
+            "QUERY_ROWS": self.or_nothing(plan.queries.rows),
+            "QUERY_IDS": plan.queries.ids.contiguous(),
+            "KEY_ROWS": self.or_nothing(plan.keys.rows),
+            "KEY_IDS": plan.keys.ids.contiguous(),
+            "DOCUMENT": self.or_nothing(plan.documents),
+            "PREFIX_OF": self.or_nothing(plan.prefix),
+            "SINK_ROWS": self.or_nothing(plan.sink_rows),
+            "levels": len(read),
+            "sinks": plan.sinks,
+            "query_start": call.positions.query_start,
+            "per_batch": int(plan.rows > 1),
+            "PREFIX": plan.prefix is not None,
+            "DOCUMENTS": plan.documents is not None,
+            "SINKS": plan.sinks > 0,
             "GATHER": plan.queries.rows is not None,
-        }  # fmt: skip
+            "BS": SINK_TILE,
+        }
+        if seen is None:
+            seen = self._count() if call.log_scale else query.new_empty(0, dtype=torch.float32)
+        self.seen = self.named["SEEN"] = seen
+
+    def run(self, kernel: Any, programs: int, sizes: Tiles, **own: Any) -> None:
+        """Launch a kernel with the parameters of this call, tiles, and some of its own."""
+        named = {**self.named, "BM": sizes.bm, "BN": sizes.bn, **own}
+        run(kernel, programs, named, sizes.warps, sizes.stages)
 
     def tiles(self, kernel: str) -> Tiles:
         """Configured tiles of a kernel; smaller ones where a pair needs more registers.
@@ -218,85 +305,72 @@ class Launch:
         documents: two of them in numbers of two bytes, any of them in float32. "sinks" is the
         kernel for dk and dv without a mechanism.
         """
-        problem, query = self.problem, self.inputs.query
-        at_once = problem.log_scale + self.constants["PREFIX"] + self.constants["DOCUMENTS"]
-        wide = problem.kind == TABLE and not self.constants["WIDTH"]
+        named, query = self.named, self.inputs.query
+        at_once = named["LOG_SCALE"] + named["PREFIX"] + named["DOCUMENTS"]
+        wide = named["KIND"] == Form.TABLE and not named["WIDTH"]
         most = 1 if query.dtype.itemsize == 2 else 0
         if kernel == "sinks":
             kernel = "keys"
-        elif problem.kind >= KERPLE or wide or at_once > most:
+        elif named["KIND"] >= Form.KERPLE_LOG or wide or at_once > most:
             kernel = heavy(kernel)
-        return tiles(kernel, query.device, query.dtype, query.shape[3], problem.ieee)
+        ieee = self.call.impl == "triton-ieee"
+        return tiles(kernel, query.device, query.dtype, query.shape[3], ieee)
 
     def or_nothing(self, tensor: Tensor | None) -> Tensor:
         """A tensor, or a stand-in for one that is not read."""
         return self.nothing if tensor is None else tensor.contiguous()
 
-    def sides(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rows and ids of queries, rows and ids of keys."""
-        queries, keys = self.plan.queries, self.plan.keys
-        return (
-            self.or_nothing(queries.rows), queries.ids.contiguous(),
-            self.or_nothing(keys.rows), keys.ids.contiguous(),
-        )  # fmt: skip
-
-    def ranges(self, block: int, step: int, of_queries: bool) -> Tensor:
-        """Ranges of all blocks of queries, or of keys."""
-        plan, problem = self.plan, self.problem
-        outer, inner = plan.queries, plan.keys
-        if not of_queries:
-            outer, inner = inner, outer
-        return plans.block_ranges(
-            outer, inner, problem.read_windows, block, step, problem.causal, plan.prefix,
-            of_queries,
-        )  # fmt: skip
+    def sink_ranges(self, block: int) -> Tensor:
+        """Listed sinks that each block of queries may see, if there are any."""
+        return plans.sink_ranges(self.plan, block, SINK_TILE) if self.plan.sinks else self.nothing
 
     def poison(self) -> Tensor:
         """0 or NaN for every key: float32 [B, H, Tk]."""
-        inputs, block = self.inputs, 64
-        out = torch.empty(
-            self.batch, self.heads, self.tk, dtype=torch.float32, device=inputs.key.device
-        )
+        key, block = self.inputs.plain_key, 64
+        shape = (self.batch, self.heads, self.tk)
+        out = torch.empty(shape, dtype=torch.float32, device=key.device)
         blocks = -(-self.tk // block)
-        kernels().forward.poison[(self.batch * self.heads * blocks,)](
-            inputs.plain_key, inputs.value, out, *self.strides[3:], self.heads, self.tk, blocks,
-            D=self.constants["D"], DP=self.constants["DP"], BN=block, num_warps=4,
-        )  # fmt: skip
+        named = {**self.named, "K": key, "POISON": out, "blocks": blocks, "BN": block}
+        run(kernels().forward.poison, self.batch * self.heads * blocks, named, 4)
+        return out
+
+    def _count(self) -> Tensor:
+        """Keys that each query sees on each level that is read: float32 [P, U, Tq] by row."""
+        ids, block = self.plan.queries.ids, 64
+        out = torch.empty(ids.shape, dtype=torch.float32, device=ids.device)
+        blocks = -(-self.tq // block)
+        named = {
+            **self.named,
+            "SEEN": out,
+            "RANGES": plans.block_ranges(self.plan, block, block, True),
+            "SINK_RANGES": self.sink_ranges(block),
+            "blocks": blocks,
+            "BM": block,
+            "BN": block,
+        }
+        run(kernels().forward.count, self.plan.rows * ids.shape[1] * blocks, named, 4)
         return out
 
 
-def count_seen(problem: Problem, plan: Plan) -> Tensor:
-    """Keys that each query sees on each level that is read: float32 [P, U, Tq] by row."""
-    queries, keys = plan.queries, plan.keys
-    tq, tk = queries.ids.shape[2], keys.ids.shape[2]
-    bm = bn = 64
-    blocks = -(-tq // bm)
-    out = torch.empty(queries.ids.shape, dtype=torch.float32, device=queries.ids.device)
-    ranges = plans.block_ranges(
-        queries, keys, problem.read_windows, bm, bn, problem.causal, plan.prefix, True
-    )
-    flat = tuple(n for pair in problem.read_windows for n in pair)
-    nothing = queries.ids
-
-    def or_nothing(tensor: Tensor | None) -> Tensor:
-        return nothing if tensor is None else tensor
-
-    kernels().forward.count[(plan.rows * queries.ids.shape[1] * blocks,)](
-        out, plans.device_numbers(flat, torch.int64, nothing.device), or_nothing(queries.rows),
-        queries.ids.contiguous(), or_nothing(keys.rows), keys.ids.contiguous(), ranges,
-        or_nothing(plan.documents), or_nothing(plan.prefix), or_nothing(plan.sink_rows),
-        problems.sink_ranges(plan, bm, SINK_TILE) if plan.sinks else nothing,
-        queries.ids.shape[1], tq, tk, plan.sinks, blocks, problem.query_start,
-        CAUSAL=problem.causal, PREFIX=plan.prefix is not None,
-        DOCUMENTS=plan.documents is not None, SINKS=plan.sinks > 0,
-        GATHER=queries.rows is not None, BM=bm, BN=bn, BS=SINK_TILE, num_warps=4,
-    )  # fmt: skip
-    return out
+def keeps(call: Call) -> Kept:
+    """What `forward` returns beside its output: lse, rows of queries, rows of keys, keys seen."""
+    positions = call.positions
+    query_ids, key_ids = positions.ids
+    several = (query_ids, key_ids, positions.prefix, positions.documents)
+    rows = max((t.shape[0] for t in several if t is not None and t.shape[0] != 1), default=1)
+    levels = len(positions.read)
+    by_id = any(positions.pairs[level] is not None for level in positions.read)
+    of_queries, of_keys = ((rows, levels, x.shape[2]) for x in (query_ids, key_ids))
+    nothing = (0,)
+    return [
+        (tuple(call.query.shape[:3]), torch.float32),
+        (of_queries if by_id else nothing, torch.int32),
+        (of_keys if by_id else nothing, torch.int32),
+        (of_queries if call.log_scale else nothing, torch.float32),
+    ]
 
 
-def forward(
-    problem: Problem, query: Tensor, key: Tensor, value: Tensor
-) -> tuple[Tensor, Tensor, list[Tensor]]:
+def forward(call: Call) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Fused attention.
 
     Returns:
@@ -304,27 +378,24 @@ def forward(
         what `backward` wants to have kept: rows of queries, rows of keys, keys seen (empty where
         there is nothing to keep).
     """
-    plan = problems.make_plan(problem)
-    inputs = prepare(problem, query, key, value)
-    nothing = query.new_empty(0, dtype=torch.float32)
-    seen = count_seen(problem, plan) if problem.log_scale else nothing
-    launch = Launch(problem, plan, inputs, seen)
-    out = torch.empty_like(inputs.query)
+    plan, inputs = plans.make_plan(call.positions), prepare(call)
+    launch = Launch(call, plan, inputs)
+    query = inputs.query
+    out = torch.empty_like(query)
     lse = torch.empty(query.shape[:3], dtype=torch.float32, device=query.device)
-    bm, bn, warps, stages = launch.tiles("forward")
-    blocks = -(-launch.tq // bm)
-    kernels().forward.forward[(launch.batch * launch.heads * blocks,)](
-        inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key, out, lse,
-        launch.poison(), launch.levels_of_heads, launch.windows, inputs.scale, seen, inputs.first,
-        inputs.second, *launch.sides(), launch.ranges(bm, bn, True),
-        launch.or_nothing(plan.documents), launch.or_nothing(plan.prefix),
-        launch.or_nothing(plan.sink_rows),
-        problems.sink_ranges(plan, bm, SINK_TILE) if plan.sinks else launch.nothing,
-        *launch.strides, launch.heads, len(problem.read), launch.tq, launch.tk, plan.sinks, blocks,
-        problem.query_start, launch.per_batch, inputs.width, inputs.reach,
-        ROTARY=problem.mechanism == "rotary", SINKS=plan.sinks > 0, BM=bm, BN=bn, BS=SINK_TILE,
-        **launch.constants, num_warps=warps, num_stages=stages,
-    )  # fmt: skip
-    sides = (plan.queries.rows, plan.keys.rows)
-    kept = [query.new_empty(0, dtype=torch.int32) if r is None else r for r in sides]
-    return out, lse, [*kept, seen]
+    sizes = launch.tiles("forward")
+    blocks = -(-launch.tq // sizes.bm)
+    launch.run(
+        kernels().forward.forward,
+        launch.batch * launch.heads * blocks,
+        sizes,
+        OUT=out,
+        LSE=lse,
+        POISON=launch.poison(),
+        RANGES=plans.block_ranges(plan, sizes.bm, sizes.bn, True),
+        SINK_RANGES=launch.sink_ranges(sizes.bm),
+        blocks=blocks,
+    )
+    rows = (plan.queries.rows, plan.keys.rows)
+    kept = [query.new_empty(0, dtype=torch.int32) if r is None else r for r in rows]
+    return out, lse, [*kept, launch.seen]

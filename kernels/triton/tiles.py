@@ -7,21 +7,20 @@ transposed), so that forward and backward use the same lines. Scores are in unit
 import triton
 import triton.language as tl
 
+from .forms import Form
+
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
 NO_ID = tl.constexpr(-(2**31))
 GREATEST = tl.constexpr(2**31 - 1)
 
-NONE = tl.constexpr(0)
-TABLE = tl.constexpr(1)
-ALIBI = tl.constexpr(2)
-KERPLE_LOG = tl.constexpr(3)
-KERPLE_POWER = tl.constexpr(4)
-FIRE = tl.constexpr(5)
-# Content terms: numbers per query, per key, or both; they come before the logit factor.
-BY_QUERY = tl.constexpr(6)
-BY_KEY = tl.constexpr(7)
-BY_BOTH = tl.constexpr(8)
+NONE = tl.constexpr(Form.NONE.value)
+TABLE = tl.constexpr(Form.TABLE.value)
+ALIBI = tl.constexpr(Form.ALIBI.value)
+KERPLE_LOG = tl.constexpr(Form.KERPLE_LOG.value)
+FIRE = tl.constexpr(Form.FIRE.value)
+BY_QUERY = tl.constexpr(Form.BY_QUERY.value)
+BY_KEY = tl.constexpr(Form.BY_KEY.value)
 
 
 @triton.jit

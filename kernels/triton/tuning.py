@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arithtf.kernels.configs import KERNELS, SPLIT, WHOLE, Tiles, table_of
+from .configs import KERNELS, SPLIT, WHOLE, Tiles, table_of
 
 Timer = Callable[[str, str, Tiles], float]
 """Seconds that a kernel takes with these tiles, by its name and its entry in the file."""

@@ -2,129 +2,156 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from arithtf.kernels import plan as plans
-from arithtf.kernels.configs import WHOLE, fits_whole, power_of_two, short_tiles
-from arithtf.kernels.launch import Inputs, centred, constants_of, dense, kernels, prepare, rotate
-from arithtf.kernels.problem import Gradients, Problem
+from . import plan as plans
+from .configs import WHOLE, WIDEST_ROW, fits_short, fits_whole, power_of_two, short_tiles
+from .forms import SCALARS, Form
+from .launch import (
+    Gradients,
+    Inputs,
+    Kept,
+    constants_of,
+    dense,
+    form_of,
+    kernels,
+    prepare,
+    rotate,
+    rotates,
+    run,
+)
+
+if TYPE_CHECKING:
+    from arithtf.attention.call import Call
+
+# Tables that act by no more columns than this may go through the kernels for short sequences.
+SHORT_COLUMNS = 64
 
 
-def is_whole(query: Tensor, key: Tensor, ieee: bool) -> bool:
-    """Whether one tile holds a sequence; otherwise it is split into blocks."""
-    tokens = max(query.shape[2], key.shape[2])
-    return fits_whole(query.device, query.dtype, query.shape[3], tokens, ieee)
+def kernel_of(call: Call) -> str | None:
+    """Which kernels for short sequences answer a call: "short", "split"; None: the general ones.
+
+    "short" holds a sequence in one tile; where that would spill registers, "split" takes blocks.
+    """
+    size, form = _size(call), form_of(call)
+    if not fits_short(*size) or form >= Form.FIRE:
+        return None
+    if form == Form.TABLE:
+        columns = call.mechanism.tensors()[0].shape[1]
+        if SHORT_COLUMNS < columns <= WIDEST_ROW and call.mechanism.edges is None:
+            _, columns = table_columns(call)
+        if columns > SHORT_COLUMNS:
+            return None
+    return "short" if fits_whole(*size) else "split"
 
 
-def keeps(
-    query: Tensor, key: Tensor, levels: int, log_scale: bool, ieee: bool
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shapes of what `forward` keeps for `backward`: logarithms of sums, keys seen.
+def _size(call: Call) -> tuple[torch.device, torch.dtype, int, int, bool]:
+    """Device, dtype, head, tokens, IEEE arithmetic."""
+    query, tokens = call.query, max(call.query.shape[2], call.key.shape[2])
+    return query.device, query.dtype, query.shape[3], tokens, call.impl == "triton-ieee"
+
+
+def keeps(call: Call, kernel: str) -> Kept:
+    """What `forward` returns beside its output: logarithms of sums, keys seen."""
+    lse: tuple[int, ...] = (0,)
+    seen: tuple[int, ...] = (0,)
+    if kernel == "split":
+        lse = tuple(call.query.shape[:3])
+        if call.log_scale:
+            seen = (lse[0], len(call.positions.read), lse[2])
+    return [(lse, torch.float32), (seen, torch.float32)]
+
+
+def forward(call: Call, kernel: str) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Attention over short sequences.
 
     Args:
-        levels: how many levels are read.
-    """
-    if is_whole(query, key, ieee):
-        return (0,), (0,)
-    batch, _, tq, _ = query.shape
-    return tuple(query.shape[:3]), (batch, levels, tq) if log_scale else (0,)
-
-
-def forward(
-    problem: Problem, query: Tensor, key: Tensor, value: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention over short sequences.
+        kernel: what `kernel_of` says.
 
     Returns:
         out [B, H, Tq, D] in the layout of the query; float32 logarithms of the softmax sums and
-        keys seen, of the shapes that `keeps` says.
+        keys seen, as `keeps` says.
     """
-    inputs = prepare(problem, query, key, value, expand=False)
+    inputs = prepare(call, expand=False)
     out = torch.empty_like(inputs.query)
-    shared, sizes, constants, grid = _common(problem, inputs)
-    of_lse, of_seen = keeps(query, key, len(problem.read), problem.log_scale, problem.ieee)
-    lse, seen = (torch.empty(n, dtype=torch.float32, device=out.device) for n in (of_lse, of_seen))
-    tensors = (inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key, out)
-    rest = (*shared, *_strides(problem, inputs), query.shape[1], len(problem.read), *sizes)
-    if is_whole(query, key, problem.ieee):
-        tiles = _tiles("short", inputs, problem)
-        kernels().short.short_forward[grid](*tensors, *rest, **constants | tiles)
+    lse, seen = (torch.empty(n, dtype=t, device=out.device) for n, t in keeps(call, kernel))
+    named = _named(call, inputs)
+    named.update(OUT=out, LSE=lse, SEEN=seen)
+    if kernel == "short":
+        _run(call, kernels().short.short_forward, kernel, named)
     else:
-        tiles = _tiles("split", inputs, problem)
-        kernels().split.split_forward[grid](*tensors, lse, seen, *rest, **constants | tiles)
-    return out, lse, seen
+        _run(call, kernels().split.split_forward, kernel, named)
+    return out, lse, [seen]
 
 
 def backward(
-    problem: Problem,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    lse: Tensor,
-    seen: Tensor,
-    grad: Tensor,
+    call: Call, kernel: str, out: Tensor, lse: Tensor, kept: Sequence[Tensor], grad: Tensor
 ) -> Gradients:
     """All gradients of `forward`, given what it returned and the gradient of the output.
 
     A sequence in one tile has its softmax computed again.
     """
-    inputs = prepare(problem, query, key, value, expand=False)
-    grad = dense(grad, inputs.query)
+    inputs = prepare(call, expand=False)
     dq, dk, dv = (torch.empty_like(x) for x in (inputs.query, inputs.key, inputs.value))
-    shared, sizes, constants, grid = _common(problem, inputs)
-    apart = constants["ROTARY"] and constants["SINKS"]
+    apart = rotates(call) and call.positions.sinks > 0
     plain_dq, plain_dk = (torch.empty_like(dq), torch.empty_like(dk)) if apart else (dq, dk)
-    low, columns = table_columns(problem)
-    batch, heads = query.shape[:2]
-    sums = torch.zeros(batch, heads, 3 + columns, dtype=torch.float32, device=query.device)
-    given = (inputs.query, inputs.key, inputs.value, inputs.plain_query, inputs.plain_key)
-    wanted = (dq, dk, dv, plain_dq, plain_dk, sums, *shared)
-    rest = (*_strides(problem, inputs), heads, len(problem.read), *sizes, low, columns)
-    constants["COLUMNS"] = max(16, power_of_two(columns))
-    if is_whole(query, key, problem.ieee):
-        tiles = _tiles("short_backward", inputs, problem)
-        run = kernels().short.short_backward[grid]
-        run(*given, grad, *wanted, *rest, **constants | tiles)
+    low, columns = table_columns(call)
+    shape = (*inputs.query.shape[:2], 3 + columns)
+    sums = torch.zeros(shape, dtype=torch.float32, device=dq.device)
+    (seen,) = kept
+    named = {
+        **_named(call, inputs),
+        "GRAD": dense(grad, inputs.query),
+        "DQ": dq,
+        "DK": dk,
+        "DV": dv,
+        "DQ_PLAIN": plain_dq,
+        "DK_PLAIN": plain_dk,
+        "SUMS": sums,
+        "column0": low,
+        "columns": columns,
+        "COLUMNS": max(16, power_of_two(columns)),
+    }
+    if kernel == "short":
+        _run(call, kernels().short.short_backward, "short_backward", named)
     else:
-        tiles = _tiles("split_backward", inputs, problem)
-        run = kernels().split.split_backward[grid]
-        kept = (dense(out, inputs.query), grad, lse, seen)
-        tiles["CENTRED"] = centred(problem, query)
-        run(*given, *kept, *wanted, *rest, **constants | tiles)
-    if problem.mechanism == "rotary":
-        dq = rotate(problem, dq, problem.query_ids, -1.0, plain_dq if apart else None)
-        dk = rotate(problem, dk, problem.key_ids, -1.0, plain_dk if apart else None)
-    return Gradients(dq, dk, dv, *_parameters(problem, sums.sum(0), low, columns))
+        named |= {"OUT": dense(out, inputs.query), "LSE": lse, "SEEN": seen}
+        _run(call, kernels().split.split_backward, "split_backward", named)
+    if rotates(call):
+        query_ids, key_ids = call.positions.ids
+        dq = rotate(call, dq, query_ids, -1.0, plain_dq if apart else None)
+        dk = rotate(call, dk, key_ids, -1.0, plain_dk if apart else None)
+    return Gradients(dq, dk, dv, *_parameters(call, sums.sum(0), low, columns))
 
 
 def _parameters(
-    problem: Problem, total: Tensor, low: int, columns: int
+    call: Call, total: Tensor, low: int, columns: int
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """Gradients of the scale and of the mechanism's tensors from the sums [H, 3 + columns]."""
-    tensors: list[Tensor | None] = [None] * len(problem.tensors)
-    if problem.mechanism in ("table", "buckets"):
-        table = problem.tensors[0]
-        whole = torch.zeros(table.shape, dtype=torch.float32, device=table.device)
+    form, given = form_of(call), call.mechanism.tensors()
+    tensors: list[Tensor | None] = [None] * len(given)
+    if form == Form.TABLE:
+        whole = torch.zeros(given[0].shape, dtype=torch.float32, device=total.device)
         whole[:, low : low + columns] = total[:, 3:]
-        tensors[0] = whole.to(table.dtype)
-    elif problem.mechanism in ("alibi", "kerple"):
-        tensors = [total[:, i + 1].to(t.dtype) for i, t in enumerate(problem.tensors)]
-    scale = None if problem.scale is None else total[:, 0].to(problem.scale.dtype)
+        tensors[0] = whole.to(given[0].dtype)
+    elif form in SCALARS:
+        tensors = [total[:, i + 1].to(t.dtype) for i, t in enumerate(given)]
+    scale = total[:, 0].to(call.factor.dtype) if isinstance(call.factor, Tensor) else None
     return scale, tensors
 
 
-def table_columns(problem: Problem) -> tuple[int, int]:
+def table_columns(call: Call) -> tuple[int, int]:
     """First of the table's columns that a visible pair can have, and how many there are."""
-    if problem.mechanism not in ("table", "buckets"):
+    if form_of(call) != Form.TABLE:
         return 0, 0
-    edges = problem.edges
-    width = problem.tensors[0].shape[1] if edges is None else len(edges)
-    reach = width // 2
-    back, ahead = (max(pair[i] for pair in problem.read_windows) for i in (0, 1))
+    edges = call.mechanism.edges
+    width = call.mechanism.tensors()[0].shape[1] if edges is None else len(edges)
+    reach, windows = width // 2, call.positions.read_windows
+    back, ahead = (max(pair[i] for pair in windows) for i in (0, 1))
     low, high = reach - min(back, reach), reach + min(ahead, reach)
     if edges is not None:
         seen = edges[low : high + 1]
@@ -132,68 +159,56 @@ def table_columns(problem: Problem) -> tuple[int, int]:
     return low, high - low + 1
 
 
-def _common(
-    problem: Problem, inputs: Inputs
-) -> tuple[tuple[Tensor, ...], tuple[int, ...], dict[str, Any], tuple[int]]:
-    """Tensors, sizes and constants that forward and backward share, and the grid."""
-    batch, _, tq, _ = inputs.query.shape
-    tk, device, read = inputs.key.shape[2], inputs.query.device, problem.read
-    reading = [[h for h, u in enumerate(problem.head_levels) if u == level] for level in read]
+def _named(call: Call, inputs: Inputs) -> dict[str, Any]:
+    """The parameters that forward and backward share, by name."""
+    positions, query = call.positions, inputs.query
+    read, documents, prefix = positions.read, positions.documents, positions.prefix
+    query_ids, key_ids = (_dense_ids(ids) for ids in positions.ids)
+    reading = [[h for h, u in enumerate(positions.reads) if u == level] for level in read]
+    levels = [u for u, heads in enumerate(reading) for _ in heads]
     starts = [sum(map(len, reading[:u])) for u in range(len(read) + 1)]
-
-    def numbers(values: Any, dtype: torch.dtype = torch.int32) -> Tensor:
-        return plans.device_numbers(tuple(values), dtype, device)
-
-    nothing = numbers((0,))
-    edges = nothing if problem.edges is None else numbers(problem.edges)
-    documents, prefix = problem.documents, problem.prefix
-    shared = (
-        inputs.scale, inputs.first, inputs.second, _dense_ids(problem.query_ids),
-        _dense_ids(problem.key_ids), nothing if documents is None else documents.contiguous(),
-        nothing if prefix is None else prefix.contiguous(), edges,
-        numbers((n for pair in problem.read_windows for n in pair), torch.int64), numbers(read),
-        numbers([h for heads in reading for h in heads]
-                + [u for u, heads in enumerate(reading) for _ in heads]), numbers(starts),
-    )  # fmt: skip
-    reach = inputs.reach if problem.edges is None else len(problem.edges) // 2
-    sinks = min(problem.sinks, tk)
-    sizes = (tq, tk, sinks, problem.query_start, inputs.width, reach)
-    constants = constants_of(problem, inputs) | {
-        "EDGED": problem.edges is not None, "ROTARY": problem.mechanism == "rotary",
-        "SINKS": sinks > 0, "PREFIX": prefix is not None, "DOCUMENTS": documents is not None,
-    }  # fmt: skip
-    return shared, sizes, constants, (batch * len(read),)
+    nothing, edges = plans.numbers((0,), query), call.mechanism.edges
+    sinks = min(positions.sinks, key_ids.shape[2])
+    per_document = 0 if documents is None or documents.shape[0] == 1 else documents.shape[1]
+    return {
+        **inputs.named(),
+        **constants_of(call, inputs),
+        "QUERY_IDS": query_ids,
+        "KEY_IDS": key_ids,
+        "DOCUMENT": nothing if documents is None else documents.contiguous(),
+        "PREFIX_OF": nothing if prefix is None else prefix.contiguous(),
+        "EDGES": nothing if edges is None else plans.numbers(edges, query),
+        "WINDOWS": plans.of_windows(positions.read_windows, query),
+        "LEVEL_OF": plans.numbers(read, query),
+        "HEADS_OF": plans.numbers([h for heads in reading for h in heads] + levels, query),
+        "STARTS": plans.numbers(starts, query),
+        "stride_qib": query_ids.stride(0) if query_ids.shape[0] > 1 else 0,
+        "stride_qil": query_ids.stride(1),
+        "stride_kib": key_ids.stride(0) if key_ids.shape[0] > 1 else 0,
+        "stride_kil": key_ids.stride(1),
+        "stride_db": per_document,
+        "levels": len(read),
+        "sinks": sinks,
+        "query_start": positions.query_start,
+        "reach": inputs.reach if edges is None else len(edges) // 2,
+        "EDGED": edges is not None,
+        "SINKS": sinks > 0,
+        "PREFIX": prefix is not None,
+        "DOCUMENTS": documents is not None,
+    }
 
 
 def _dense_ids(ids: Tensor) -> Tensor:
     return ids if ids.stride(-1) == 1 or ids.shape[-1] == 1 else ids.contiguous()
 
 
-def _strides(problem: Problem, inputs: Inputs) -> tuple[int, ...]:
-    def of_ids(ids: Tensor) -> tuple[int, int]:
-        dense = _dense_ids(ids)
-        return (dense.stride(0) if dense.shape[0] > 1 else 0), dense.stride(1)
-
-    documents = problem.documents
-    per_document = 0 if documents is None or documents.shape[0] == 1 else documents.shape[1]
-    tensors = (inputs.query, inputs.key, inputs.value)
-    return (
-        *(n for x in tensors for n in x.stride()[:3]),
-        *of_ids(problem.query_ids), *of_ids(problem.key_ids), per_document,
-    )  # fmt: skip
-
-
-def _tiles(kernel: str, inputs: Inputs, problem: Problem) -> dict[str, int]:
-    """The tile: as many queries as the configuration says; all keys, or a block of them."""
-    query, tq, tk = inputs.query, inputs.query.shape[2], inputs.key.shape[2]
-    found = short_tiles(
-        kernel, query.device, query.dtype, query.shape[3], max(tq, tk), problem.ieee
-    )
+def _run(call: Call, kernel: Any, name: str, named: dict[str, Any]) -> None:
+    """Launch in the configured tile: as many queries as it says; all keys, or a block of them."""
+    found = short_tiles(name, *_size(call))
+    tq, tk = named["tq"], named["tk"]
     bm = min(found.tiles.bm, max(16, power_of_two(tq)))
-    sizes = {
-        "DP": found.head, "BM": bm, "num_warps": found.tiles.warps,
-        "num_stages": found.tiles.stages,
-    }  # fmt: skip
-    if kernel in WHOLE:
-        return sizes | {"BN": found.tokens, "BLOCKS": -(-tq // bm)}
-    return sizes | {"BN": min(found.tiles.bn, max(16, power_of_two(tk)))}
+    whole = name in WHOLE
+    bn = found.tokens if whole else min(found.tiles.bn, max(16, power_of_two(tk)))
+    named.update(DP=found.head, BM=bm, BN=bn, BLOCKS=-(-tq // bm))
+    programs = named["Q"].shape[0] * named["levels"]
+    run(kernel, programs, named, found.tiles.warps, found.tiles.stages)

@@ -17,6 +17,7 @@ from arithtf.attention import (
     Fire,
     Kerple,
     LogScale,
+    Positions,
     Rotary,
     attention,
     explain,
@@ -214,7 +215,7 @@ VIEWS = {
 
 
 def loop(query, key, value, query_ids, key_ids, term, call):
-    """Attention by loops over plain floats; `call` holds the keywords of `attention`."""
+    """Attention by loops over plain floats; `call` holds positions, mechanism and scale."""
     windows, sinks, start = call["windows"], call.get("sinks", 0), call["query_start"]
     documents, prefix = call.get("documents"), call.get("prefix")
     out = np.zeros(query.shape)
@@ -294,12 +295,19 @@ def single(x):
     return type(x)(*(t.float() for t in x.tensors())) if isinstance(x, BiasTable | Alibi) else x
 
 
+def asked(call):
+    """The keywords of `attention` for a call."""
+    call = dict(call)
+    own = {name: call.pop(name) for name in ("mechanism", "scale") if name in call}
+    return {"positions": Positions(**call), **own}
+
+
 def check(row, order, view, size):
     tensors, call, want = make(row, order, view, size)
-    got = attention(*tensors, **call, impl="reference")
+    got = attention(*tensors, **asked(call), impl="reference")
     np.testing.assert_allclose(got.numpy(), want, rtol=1e-9, atol=1e-11)
     tensors = [x.float() for x in tensors]
-    call = {name: single(x) for name, x in call.items()}
+    call = asked({name: single(x) for name, x in call.items()})
     if explain(*tensors, **call).impl == "cpu":
         got = attention(*tensors, **call, impl="cpu")
         np.testing.assert_allclose(got.numpy(), want, rtol=2e-5, atol=2e-6)
@@ -323,7 +331,7 @@ def test_formula_at_other_sizes(row, size):
 def test_cpu_takes_part_in_the_table():
     """The checks above would pass if `cpu` were never chosen."""
     tensors, call, _ = make("table", "causal", "window", 17)
-    call = {name: single(x) for name, x in call.items()}
+    call = asked({name: single(x) for name, x in call.items()})
     assert explain(*[x.float() for x in tensors], **call).impl == "cpu"
 
 

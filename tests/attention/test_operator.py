@@ -1,26 +1,33 @@
 """The registered operator, its gradients, the choice of an implementation, and the errors."""
 
+import inspect
 import subprocess
 import sys
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 import torch
 
+import arithtf
 from arithtf.attention import (
     NONE,
     Alibi,
     BiasTable,
     BucketBias,
+    Choice,
     Content,
     Fire,
     Kerple,
     LogScale,
+    Mechanism,
+    Positions,
     Rotary,
     attention,
     explain,
-    ops,
 )
-from arithtf.attention.geometry import Geometry
+from arithtf.attention.call import checked
+from arithtf.attention.mechanism import MECHANISMS
 
 B, H, T, D = 2, 2, 6, 4
 IDS = torch.tensor([[[4, 2, 0, 1, 3, 2]], [[0, 1, 2, 3, 4, -(2**31)]]], dtype=torch.int32)
@@ -62,10 +69,8 @@ def test_gradcheck(name, scaled):
 
     def run(query, key, value, scale, *tensors):
         whole = {"constant": 0.5, "head": scale, "log": LogScale(scale)}[scaled]
-        return attention(
-            query[:, :, 2:], key, value, mechanism=maker(*tensors), query_ids=IDS[..., 2:],
-            key_ids=IDS, windows=((3, 2),), sinks=1, query_start=2, scale=whole,
-        )  # fmt: skip
+        late = Positions(IDS[..., 2:], IDS, windows=((3, 2),), sinks=1, query_start=2)
+        return attention(query[:, :, 2:], key, value, late, mechanism=maker(*tensors), scale=whole)
 
     leaves = [x.clone().requires_grad_() for x in inputs]
     if scaled == "constant":
@@ -73,13 +78,16 @@ def test_gradcheck(name, scaled):
     assert torch.autograd.gradcheck(run, leaves, fast_mode=True)
 
 
+WINDOWED = Positions(IDS, IDS, windows=((3, 2),), sinks=1)
+
+
 def packed(name, dtype, impl, requires_grad, scale=0.5):
     maker, parameters = MAKERS[name]
     leaves = [x.to(dtype) for x in (random(B, H, T, D), random(B, H, T, D), random(B, H, T, D))]
     leaves = [x.requires_grad_(requires_grad) for x in leaves]
     tensors = [x.to(dtype).clone().requires_grad_(requires_grad) for x in parameters]
-    geometry = Geometry(IDS, IDS, (0, 0), ((3, 2),), 1, True, 0, None, None)
-    return ops.arguments(*leaves, maker(*tensors), geometry, scale, impl), [*leaves, *tensors]
+    call = checked(*leaves, WINDOWED, mechanism=maker(*tensors), scale=scale, impl=impl)
+    return call.flat(), [*leaves, *tensors]
 
 
 @pytest.mark.parametrize("name", ["none", "table", "kerple log", "disentangled"])
@@ -102,10 +110,8 @@ def test_operator_has_the_gradients_of_the_reference(name):
     got = torch.autograd.grad(out.square().sum(), leaves)
     _, fresh = packed(name, torch.float64, "reference", True)
     maker, _ = MAKERS[name]
-    plain = attention(
-        *fresh[:3], mechanism=maker(*fresh[3:]), query_ids=IDS, key_ids=IDS, windows=((3, 2),),
-        sinks=1, scale=0.5, impl="reference",
-    )  # fmt: skip
+    mechanism = maker(*fresh[3:])
+    plain = attention(*fresh[:3], WINDOWED, mechanism=mechanism, scale=0.5, impl="reference")
     want = torch.autograd.grad(plain.square().sum(), fresh)
     assert torch.equal(out, plain)
     for a, b in zip(got, want, strict=True):
@@ -118,10 +124,8 @@ def test_full_graph_compile_equals_eager(impl):
     table = BiasTable(random(H, 5).float())
 
     def run(query, key, value):
-        return attention(
-            query, key, value, mechanism=table, query_ids=IDS, key_ids=IDS, windows=(2,), sinks=1,
-            impl=impl,
-        )  # fmt: skip
+        positions = Positions(IDS, IDS, windows=(2,), sinks=1)
+        return attention(query, key, value, positions, mechanism=table, impl=impl)
 
     torch._dynamo.reset()
     compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
@@ -132,9 +136,8 @@ def test_full_graph_compile_of_the_backward():
     arguments, leaves = packed("table", torch.float32, "reference", True)
 
     def run(query, key, value, table):
-        mechanism = [table]
-        return torch.ops.arithtf.attention(query, key, value, *arguments[3:8], mechanism,
-                                           *arguments[9:])  # fmt: skip
+        given = {"query": query, "key": key, "value": value, "tensors": [table]}
+        return torch.ops.arithtf.attention(*arguments._replace(**given))
 
     torch._dynamo.reset()
     compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
@@ -149,20 +152,22 @@ def qkv(dtype=torch.float32, **options):
 
 
 def test_auto_says_what_it_takes():
-    assert explain(*qkv(), windows=(2,)).impl == "cpu"
-    for reason, tensors, call in (
-        ("window", qkv(), {}),
-        ("float32", qkv(torch.float64), {"windows": (2,)}),
-        ("gradients", qkv(requires_grad=True), {"windows": (2,)}),
-        ("Rotary", qkv(), {"windows": (2,), "mechanism": Rotary.from_base(D)}),
-    ):
-        choice = explain(*tensors, **call)
+    near = Positions(windows=2)
+    assert explain(*qkv(), near).impl == "cpu"
+    for reason, tensors, positions, call in (
+        ("window", qkv(), None, {}),
+        ("float32", qkv(torch.float64), near, {}),
+        ("gradients", qkv(requires_grad=True), near, {}),
+        ("one of NoMechanism, BiasTable, Alibi, got Rotary", qkv(), near,
+         {"mechanism": Rotary.from_base(D)}),
+    ):  # fmt: skip
+        choice = explain(*tensors, positions, **call)
         assert choice.impl == "reference"
         assert reason in choice.reason
         with pytest.raises(ValueError, match=f"impl='cpu' cannot run: .*{reason}.*use impl="):
-            attention(*tensors, **call, impl="cpu")
+            attention(*tensors, positions, **call, impl="cpu")
     with torch.no_grad():
-        assert explain(*qkv(requires_grad=True), windows=(2,)).impl == "cpu"
+        assert explain(*qkv(requires_grad=True), near).impl == "cpu"
 
 
 def test_triton_says_what_is_missing():
@@ -175,22 +180,45 @@ def test_import_leaves_triton_alone():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+LONG = IDS.long()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"windows": (1, 2)}, ValueError, r"2 windows for 1 levels; .*windows=\(\(1, 2\),\)"),
+        ({"windows": (-1,)}, ValueError, "window of None"),
+        ({"windows": -1}, ValueError, "window of None"),
+        ({"head_levels": [0]}, ValueError, "head_levels of 2 numbers"),
+        ({"head_levels": [0, 1]}, ValueError, "in 0..0"),
+        ({"query_start": 1}, ValueError, "within the 6 keys"),
+        ({"query_start": -1}, ValueError, "sinks and query_start >= 0"),
+        ({"sinks": -1}, ValueError, "sinks and query_start >= 0"),
+        ({"query_ids": IDS}, ValueError, "pass both"),
+        ({"key_ids": IDS}, ValueError, "pass both"),
+        ({"query_ids": IDS.float(), "key_ids": IDS}, TypeError, "int32"),
+        ({"query_ids": IDS.tolist(), "key_ids": IDS}, TypeError, "got list"),
+        ({"query_ids": LONG + 2**40, "key_ids": IDS}, ValueError, "within int32"),
+        ({"query_ids": IDS, "key_ids": LONG - 1}, ValueError, r"-2147483649 to 3; give ids"),
+        ({"query_ids": IDS[:, 0], "key_ids": IDS[:, 0]}, ValueError, r"ids\[:, None\] for a batch"),
+        ({"query_ids": IDS.expand(2, 2, T), "key_ids": IDS}, ValueError, "as many levels"),
+        ({"query_ids": IDS[..., 1:], "key_ids": IDS}, ValueError, "query_ids"),
+        ({"query_ids": IDS.to("meta"), "key_ids": IDS}, ValueError, "query_ids on cpu, got meta"),
+        ({"documents": IDS}, ValueError, "documents"),
+        ({"prefix": torch.ones(3, dtype=torch.int32)}, ValueError, "prefix"),
+    ],
+)
+def test_errors_of_positions(given, error, says):
+    with pytest.raises(error, match=says):
+        attention(*qkv(), Positions(**given))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
         ({"impl": "fast"}, ValueError, "one of .*'fast'"),
-        ({"windows": (1, 2)}, ValueError, "one window per level, got 2 windows for 1"),
-        ({"windows": (-1,)}, ValueError, "window of None"),
-        ({"head_levels": [0]}, ValueError, "head_levels of 2 numbers"),
-        ({"head_levels": [0, 1]}, ValueError, "in 0..0"),
-        ({"query_start": 1}, ValueError, "within the 6 keys"),
-        ({"sinks": -1}, ValueError, "sinks >= 0"),
-        ({"query_ids": IDS}, ValueError, "pass both"),
-        ({"query_ids": IDS.long(), "key_ids": IDS}, TypeError, "int32"),
-        ({"query_ids": IDS[..., 1:], "key_ids": IDS}, ValueError, "query_ids"),
-        ({"documents": IDS}, ValueError, "documents"),
-        ({"prefix": torch.ones(3, dtype=torch.int32)}, ValueError, "prefix"),
-        ({"mechanism": BiasTable(torch.ones(3, 5))}, ValueError, "2 heads, got 3"),
+        ({"positions": IDS}, TypeError, "Positions, got Tensor"),
+        ({"mechanism": BiasTable(torch.ones(3, 5))}, ValueError, r"H = 2, got \[3, 5\]"),
         ({"mechanism": torch.ones(3)}, TypeError, "mechanism of arithtf"),
         ({"scale": torch.ones(3)}, ValueError, "one per head"),
         ({"scale": "big"}, TypeError, "scale"),
@@ -199,6 +227,88 @@ def test_import_leaves_triton_alone():
 def test_errors_say_what_was_expected(call, error, says):
     with pytest.raises(error, match=says):
         attention(*qkv(), **call)
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"query_ids": LONG, "key_ids": LONG}, {}),
+        ({"query_ids": LONG, "key_ids": IDS}, {}),
+        ({"windows": (2,)}, {"windows": 2}),
+        ({"windows": ((2, 2),)}, {"windows": 2}),
+        ({"windows": (None,)}, {"windows": None}),
+        ({"query_ids": IDS[:1, 0], "key_ids": IDS[:1, 0]},
+         {"query_ids": IDS[:1], "key_ids": IDS[:1]}),
+        ({"query_ids": IDS[0, 0], "key_ids": IDS[0, 0]},
+         {"query_ids": IDS[:1], "key_ids": IDS[:1]}),
+        ({"query_ids": IDS[:, 0], "key_ids": IDS[:, 0], "windows": (2, 3)},
+         {"query_ids": IDS[:, 0][None], "key_ids": IDS[:, 0][None], "windows": (2, 3)}),
+        ({"documents": torch.arange(T) // 3}, {"documents": (torch.arange(T).int() // 3)[None]}),
+        ({"prefix": torch.tensor([0, 4])}, {"prefix": torch.tensor([0, 4]).int()}),
+    ],
+)  # fmt: skip
+def test_what_is_meant_alike(given, same):
+    """Friendly spellings give what the plain one gives: int32 [B or 1, L, T], a window a level."""
+    tensors = [random(B, H, T, D).float() + i for i in range(3)]
+    usual = {"query_ids": IDS, "key_ids": IDS, "sinks": 1}
+    found = [attention(*tensors, Positions(**usual | made)) for made in (given, same)]
+    assert torch.equal(*found)
+
+
+def test_ids_of_64_bits_in_a_graph():
+    """Converted there too, and not silently cut: a graph asserts."""
+
+    def run(query, ids):
+        return attention(query, query, query, Positions(ids, ids, windows=2), impl="reference")
+
+    torch._dynamo.reset()
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    query = random(B, H, T, D)
+    torch.testing.assert_close(compiled(query, LONG), run(query, IDS))
+    with pytest.raises(RuntimeError, match="within int32"):
+        compiled(query, LONG + 2**40)
+
+
+def test_a_mechanism_of_one_s_own():
+    """Known by its formula alone: the reference runs it, what needs more says so."""
+
+    @dataclass(frozen=True)
+    class Sooner(Mechanism):
+        """The nearer the higher, by a number per head."""
+
+        rates: torch.Tensor
+        shapes = MappingProxyType({"rates": ("H",)})
+
+        def bias(self, differences, acting, positions):
+            return torch.where(acting, -self.rates[:, None, None] * differences.abs(), 0.0)
+
+    leaves = [x.float().requires_grad_() for x in (random(B, H, T, D), random(H).abs())]
+    query, rates = leaves
+    found, expected = (
+        attention(query, query, query, WINDOWED, mechanism=kind(rates)) for kind in (Sooner, Alibi)
+    )
+    torch.testing.assert_close(found, expected)
+    flat = checked(query, query, query, WINDOWED, mechanism=Sooner(rates), impl="reference").flat()
+    gradients = [
+        torch.autograd.grad(out.square().sum(), leaves)
+        for out in (expected, torch.ops.arithtf.attention(*flat))
+    ]
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+    with torch.no_grad(), pytest.raises(ValueError, match="Alibi, got Sooner"):
+        attention(query, query, query, WINDOWED, mechanism=Sooner(rates), impl="cpu")
+    del MECHANISMS["Sooner"]
+
+
+@pytest.mark.parametrize("function", [attention, explain, arithtf.attention])
+def test_signatures_are_the_real_ones(function):
+    form = inspect.signature(function)
+    assert list(form.parameters) == [
+        "query", "key", "value", "positions", "mechanism", "scale", "impl",
+    ]  # fmt: skip
+    assert form.parameters["positions"].annotation == Positions | None
+    assert form.return_annotation is (Choice if function is explain else torch.Tensor)
+    assert "positions: ids, windows" in attention.__doc__
 
 
 def test_errors_of_tensors():

@@ -13,13 +13,19 @@ from arithtf.attention import (
     BucketBias,
     Content,
     Kerple,
+    Positions,
     Rotary,
-    attention,
     cpu,
 )
-from arithtf.attention.geometry import Geometry
+from arithtf.attention import attention as operator
+from arithtf.attention.call import checked
 
 B, H, T, D = 2, 4, 48, 8
+
+
+def attention(query, key, value, mechanism=NONE, impl="auto", **positions):
+    """The operator, with the fields of its positions as keywords."""
+    return operator(query, key, value, Positions(**positions), mechanism=mechanism, impl=impl)
 
 
 @pytest.fixture
@@ -204,10 +210,11 @@ def run_cpu(threads, batch, rng, span, dim=16):
     size = 6000 // batch
     query, key, value = (torch.randn(batch, size, H, dim, generator=rng) for _ in range(3))
     ids = torch.randint(-span, span, (batch, 2, size), generator=rng, dtype=torch.int32)
-    geometry = Geometry(ids, ids, (0, 1, 0, 1), ((3, 3), (0, 9)), 1, True, 0, None, None)
+    positions = Positions(ids, ids, windows=(3, (0, 9)), sinks=1)
     table = BiasTable(torch.randn(H, 5, generator=rng))
     split = (x.transpose(1, 2) for x in (query, key, value))
-    return cpu.attention(*split, table, geometry, 0.25, threads).contiguous()
+    call = checked(*split, positions, mechanism=table, scale=0.25)
+    return cpu.attention(call, threads).contiguous()
 
 
 @pytest.mark.parametrize("batch", [1, 5])

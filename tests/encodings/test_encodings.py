@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from arithtf.attention import NO_ID, NONE, LogScale, Mechanism, attention
+from arithtf.attention import NO_ID, NONE, LogScale, Mechanism, Positions, attention
 from arithtf.encodings import (
     FIRE,
     KERPLE,
@@ -48,11 +48,10 @@ def test_encoding_survives_json_and_builds(mechanism, logit_scale):
     assert isinstance(module.scale(), scales[logit_scale])
     query, key, value = torch.randn(3, 2, 4, 9, 8).unbind()
     ids = torch.randint(0, 6, (2, 3, 9), dtype=torch.int32)
-    out = attention(
-        query, key, value, mechanism=module(), query_ids=ids, key_ids=ids,
-        head_levels=encoding.levels_of_heads(4), windows=encoding.windows, scale=module.scale(),
-        sinks=encoding.sinks,
-    )  # fmt: skip
+    positions = Positions(
+        ids, ids, windows=encoding.windows, head_levels=encoding.levels_of_heads(4), sinks=1
+    )
+    out = attention(query, key, value, positions, mechanism=module(), scale=module.scale())
     parameters = list(module.parameters())
     if parameters:
         grads = torch.autograd.grad(out.square().sum(), parameters)

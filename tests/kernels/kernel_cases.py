@@ -15,9 +15,11 @@ from arithtf.attention import (
     Fire,
     Kerple,
     LogScale,
+    Positions,
     Rotary,
     attention,
 )
+from arithtf.attention.call import checked
 
 HEADS, DIM = 2, 16
 LENGTHS = (1, 17, 63, 111, 129)
@@ -102,6 +104,18 @@ def some_of(cases, more):
     return [*sorted(cases), *thorough]
 
 
+def attend(query, key, value, mechanism=NONE, scale=None, impl="triton", **positions):
+    """The operator, with the fields of its positions as keywords."""
+    positions = Positions(**positions)
+    return attention(query, key, value, positions, mechanism=mechanism, scale=scale, impl=impl)
+
+
+def asked(query, key, value, mechanism=NONE, scale=None, impl="triton", **positions):
+    """The checked call of `attend`."""
+    positions = Positions(**positions)
+    return checked(query, key, value, positions, mechanism=mechanism, scale=scale, impl=impl)
+
+
 def leaves(x):
     return x.detach().clone().requires_grad_()
 
@@ -123,7 +137,7 @@ def gradients(impl, tensors, mechanism, call, dtype, grad=None):
         new = leaves(bare.to(dtype))
         wanted.append(new)
         call = {**call, "scale": LogScale(new) if isinstance(scale, LogScale) else new}
-    out = attention(*inputs, mechanism=mechanism, impl=impl, **call)
+    out = attend(*inputs, mechanism=mechanism, impl=impl, **call)
     grad = torch.ones_like(out) if grad is None else grad.to(dtype)
     return [out, *torch.autograd.grad(out, wanted, grad)]
 

@@ -4,18 +4,21 @@ Meta tensors have shapes but no numbers: asking for one raises, and so does mixi
 of the host. Kernels are stand-ins that look at what they are given.
 """
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from kernel_cases import DIM, ENCODINGS, GENERAL, HEADS, ORDERS, some_of
+from kernel_cases import DIM, ENCODINGS, GENERAL, HEADS, ORDERS, asked, some_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arithtf.attention import LogScale, fused, ops
-from arithtf.attention.arguments import geometry_of
+from arithtf.attention import LogScale
+from arithtf.attention.call import Flat
 from arithtf.kernels import configs, fields, gradient, launch, steps, whole
 from arithtf.kernels import plan as plans
 
+ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("forward", "backward", "table", "rotary", "short", "split", "sums", "decode")
 FORMS = ("general", "short", "split")
 ALL = {
@@ -55,11 +58,19 @@ class Watch(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+TEXT = "".join(path.read_text() for path in (ROOT / "kernels" / "triton").glob("*.py"))
+PARAMETERS = {
+    name: re.findall(r"(\w+)(?:: tl\.constexpr)?,?\s", given + " ")
+    for name, given in re.findall(r"@triton\.jit\ndef (\w+)\((.*?)\):", TEXT, re.DOTALL)
+}
+
+
 class StandIn:
     """In the place of a kernel: takes tensors of the device and numbers of the host."""
 
     def __init__(self, name, launched):
         self.name, self.launched = name, launched
+        self.arg_names = PARAMETERS.get(name)
 
     def __getattr__(self, name):
         return StandIn(name, self.launched)
@@ -67,9 +78,10 @@ class StandIn:
     def __getitem__(self, grid):
         assert all(type(n) is int for n in grid)
 
-        def run(*args, **constants):
+        def run(**given):
             self.launched.append(self.name)
-            for value in (*args, *constants.values()):
+            assert {*self.arg_names} <= {*given} <= {*self.arg_names, "num_warps", "num_stages"}
+            for value in given.values():
                 on_device = isinstance(value, torch.Tensor) and value.device.type == "meta"
                 assert on_device or type(value) in (int, bool, float, str)
 
@@ -94,35 +106,33 @@ def to_meta(value):
     return value.to("meta") if isinstance(value, torch.Tensor) else value
 
 
-def packed_call(encoding, order, length):
-    """Arguments of the operator for a case, as tensors without data."""
+def without_data(*given, **call):
+    """A call whose tensors are on no device."""
+    return Flat._make(map(to_meta, asked(*given, **call).flat())).call()
+
+
+def call_of(encoding, order, length):
+    """The call of a case, without data."""
     call = ORDERS[order](length, torch.Generator().manual_seed(0))
-    levels = call["key_ids"].shape[1] if "key_ids" in call else 1
-    start = call.get("query_start", 0)
     key = torch.empty(2, HEADS, length, DIM)
-    qkv = (key[:, :, start:], key, key)
-    geometry = geometry_of(
-        *qkv, call.get("query_ids"), call.get("key_ids"), None,
-        call.get("windows", (None,) * levels), call.get("sinks", 0), call.get("causal", True),
-        start, call.get("prefix"), call.get("documents"),
-    )  # fmt: skip
-    scale = call.get("scale", LogScale(torch.ones(HEADS)))
-    return ops.arguments(*qkv, ENCODINGS[encoding](), geometry, scale, "triton")[:-1]
+    call.setdefault("scale", LogScale(torch.ones(HEADS)))
+    query = key[:, :, call.get("query_start", 0) :]
+    return without_data(query, key, key, ENCODINGS[encoding](), **call)
 
 
 @pytest.mark.parametrize(("form", "encoding", "order"), some_of(CASES, MORE))
 def test_launchers_ask_the_device_nothing(encoding, order, form, launched):
-    packed = packed_call(encoding, order, 100 if form == "split" else 60)
-    query, key, value, *rest = [to_meta(x) for x in (*packed, form != "general", False)]
-    problem = fused._problem(rest)
+    call = call_of(encoding, order, 100 if form == "split" else 60)
+    grad = torch.empty_like(call.query)
 
     def once():
         if form == "general":
-            out, lse, kept = launch.forward(problem, query, key, value)
-            wanted = [True] * len(problem.tensors)
-            return gradient.backward(problem, query, key, value, out, lse, kept, query, wanted)
-        out, lse, seen = whole.forward(problem, query, key, value)
-        return whole.backward(problem, query, key, value, out, lse, seen, query)
+            out, lse, kept = launch.forward(call)
+            wanted = [True] * len(call.mechanism.tensors())
+            return gradient.backward(call, out, lse, kept, grad, wanted)
+        assert whole.kernel_of(call) == form
+        out, lse, kept = whole.forward(call, form)
+        return whole.backward(call, form, out, lse, kept, grad)
 
     once()  # what is kept on the device is made in the first call
     first, launched[:] = list(launched), []
@@ -130,7 +140,7 @@ def test_launchers_ask_the_device_nothing(encoding, order, form, launched):
         found = once()
     assert launched == first
     assert ("split_backward" in launched) == (form == "split")
-    assert [x.shape for x in found[:3]] == [query.shape, key.shape, value.shape]
+    assert [x.shape for x in found[:3]] == [x.shape for x in call[:3]]
 
 
 def test_the_watch_sees_what_it_is_for():
@@ -147,17 +157,15 @@ def test_the_watch_sees_what_it_is_for():
 
 def test_steps_ask_the_device_nothing(launched):
     query_ids, key_ids = (torch.zeros(1, 2, n, dtype=torch.int32) for n in (1, 50))
-    cache = torch.empty(2, HEADS, 50, DIM)
-    qkv = (cache[:, :, :1], cache, cache)
-    geometry = geometry_of(*qkv, query_ids, key_ids, None, (3, None), 1, True, 0, None, None)
-    scale = LogScale(torch.ones(HEADS))
-    packed = ops.arguments(*qkv, ENCODINGS["table"](), geometry, scale, "triton")[:-1]
-    query, key, value, *rest = [to_meta(x) for x in (*packed, False, False)]
-    order = steps.Order(to_meta(key_ids), to_meta(key_ids))
+    cache, scale = torch.empty(2, HEADS, 50, DIM), LogScale(torch.ones(HEADS))
+    where = {"query_ids": query_ids, "key_ids": key_ids, "windows": (3, None), "sinks": 1}
+    given = (cache[:, :, :1], cache, cache, ENCODINGS["table"](), scale)
+    call = without_data(*given, **where)
+    rows, ids = to_meta([key_ids, key_ids])
     column = torch.zeros(1, dtype=torch.int32, device="meta")
-    steps.step(fused._problem(rest), query, key, value, order, column)
+    steps.step(call, rows, ids, column)
     with Watch():
-        steps.step(fused._problem(rest), query, key, value, order, column)
+        steps.step(call, rows, ids, column)
     assert launched == ["step_count", "step"] * 2
 
 

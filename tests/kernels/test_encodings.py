@@ -30,8 +30,6 @@ def test_matches_reference(encoding, order, length):
     rng = torch.Generator().manual_seed(length)
     tensors = [torch.randn(2, HEADS, length, DIM) for _ in range(3)]
     call = ORDERS[order](length, rng)
-    levels = call["key_ids"].shape[1] if "key_ids" in call else 1
-    call.setdefault("windows", (None,) * levels)
     check(tensors, ENCODINGS[encoding](), call)
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import torch
-from kernel_cases import ENCODINGS, HEADS, ORDERS, gradients, scale_errors, some_of
+from kernel_cases import ENCODINGS, HEADS, ORDERS, attend, gradients, scale_errors, some_of
 
-from arithtf.attention import BiasTable, LogScale, attention
+from arithtf.attention import BiasTable, LogScale
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,8 +48,6 @@ def test_errs_at_most_twice_as_much_as_torch(encoding, order, dtype, length):
     torch.manual_seed(length)
     rng = torch.Generator().manual_seed(length)
     call = moved(ORDERS[order](length, rng))
-    levels = call["key_ids"].shape[1] if "key_ids" in call else 1
-    call.setdefault("windows", (None,) * levels)
     mechanism = moved({"mechanism": ENCODINGS[encoding]()})["mechanism"]
     start = call.get("query_start", 0)
     # Rounded first, so that all three see the same numbers.
@@ -103,10 +101,8 @@ def test_captured_graph_replays_with_new_ids(length):
     documents = torch.zeros(4, length, device="cuda", dtype=torch.int32)
 
     def step():
-        out = attention(
-            *leaves, mechanism=BiasTable(table), query_ids=ids, key_ids=ids, windows=(5, None),
-            sinks=1, documents=documents, scale=LogScale(scale), impl="triton",
-        )  # fmt: skip
+        where = {"query_ids": ids, "key_ids": ids, "windows": (5, None), "documents": documents}
+        out = attend(*leaves, BiasTable(table), LogScale(scale), sinks=1, **where)
         return [out, *torch.autograd.grad(out, wanted, grad)]
 
     side = torch.cuda.Stream()
@@ -134,11 +130,12 @@ def test_compute_sanitizer(tool):
         pytest.skip("compute-sanitizer is not installed")
     code = (
         "import torch\n"
-        "from arithtf.attention import BiasTable, LogScale, attention\n"
+        "from arithtf.attention import BiasTable, Positions, attention\n"
         "q = [torch.randn(1, 2, 70, 16, device='cuda', requires_grad=True) for _ in range(3)]\n"
         "t = torch.randn(2, 9, device='cuda', requires_grad=True)\n"
         "for w in (None, 3):\n"
-        "    o = attention(*q, mechanism=BiasTable(t), windows=(w,), sinks=1, impl='triton')\n"
+        "    p = Positions(windows=w, sinks=1)\n"
+        "    o = attention(*q, p, mechanism=BiasTable(t), impl='triton')\n"
         "    o.sum().backward()\n"
     )
     # An allocator that keeps freed memory would hide reads beyond a tensor's end.

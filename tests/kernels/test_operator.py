@@ -6,29 +6,16 @@ import sys
 
 import pytest
 import torch
-from kernel_cases import DIM, ENCODINGS, HEADS, leaves
+from kernel_cases import DIM, ENCODINGS, HEADS, asked, attend, leaves
 from torch import Tensor
 from torch._dynamo.backends.debugging import aot_eager
 
-from arithtf.attention import NONE, Alibi, BiasTable, LogScale, Rotary, attention, explain, ops
-from arithtf.attention.arguments import geometry_of
-from arithtf.attention.triton import is_short
+from arithtf.attention import NONE, Alibi, BiasTable, LogScale, Rotary, attention, explain
 
 
 def qkv(length=20, **options):
     torch.manual_seed(0)
     return [torch.randn(2, HEADS, length, DIM, **options) for _ in range(3)]
-
-
-def packed(mechanism, scale, **call):
-    q, k, v = qkv(requires_grad=True)
-    geometry = geometry_of(
-        q, k, v, None, None, None, call.get("windows", (None,)), call.get("sinks", 0), True, 0,
-        call.get("prefix"), call.get("documents"),
-    )  # fmt: skip
-    read = [w or (2**33, 2**33) for w in geometry.windows]
-    short = is_short(q, k, mechanism, read)
-    return *ops.arguments(q, k, v, mechanism, geometry, scale, "triton")[:-1], short, False
 
 
 @pytest.mark.usefixtures("both")
@@ -38,8 +25,9 @@ def test_opcheck(windows):
     table = torch.randn(HEADS, 5, requires_grad=True)
     scale = torch.rand(HEADS, requires_grad=True)
     documents = torch.arange(20, dtype=torch.int32)[None] // 7
-    args = packed(BiasTable(table), scale, windows=windows, sinks=1, documents=documents)
-    torch.library.opcheck(torch.ops.arithtf.fused, args)
+    positions = {"windows": windows, "sinks": 1, "documents": documents}
+    call = asked(*qkv(requires_grad=True), BiasTable(table), scale, **positions)
+    torch.library.opcheck(torch.ops.arithtf.fused, call.flat())
 
 
 @pytest.mark.usefixtures("both")
@@ -47,7 +35,7 @@ def test_compiled_whole_equals_eager():
     slopes = torch.rand(HEADS, requires_grad=True)
 
     def call(q, k, v, slopes):
-        return attention(q, k, v, mechanism=Alibi(slopes), windows=(4,), sinks=1, impl="triton")
+        return attend(q, k, v, Alibi(slopes), windows=4, sinks=1)
 
     compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
     inputs = [*qkv(requires_grad=True), slopes]
@@ -72,10 +60,8 @@ def test_compiled_once_for_all_ids(name):
 
     def call(ids, documents, q, k, v, *rest):
         filled = dataclasses.replace(mechanism, **dict(zip(parameters, rest, strict=False)))
-        return attention(
-            q, k, v, mechanism=filled, query_ids=ids, key_ids=ids, windows=(4, None), sinks=1,
-            documents=documents, scale=LogScale(rest[-1]), impl="triton",
-        )  # fmt: skip
+        where = {"query_ids": ids, "key_ids": ids, "windows": (4, None), "documents": documents}
+        return attend(q, k, v, filled, LogScale(rest[-1]), sinks=1, **where)
 
     def backend(graph, example):
         graphs.append(graph)
@@ -119,7 +105,7 @@ def test_nothing_to_do():
     [
         ({"dtype": torch.float64}, "expected float32, bfloat16 or float16, got torch.float64"),
         ({"dim": 320}, "expected a head dimension up to 256 in torch.float32, got 320"),
-        ({"mechanism": "learned rotary"}, "expected fixed rotary frequencies"),
+        ({"mechanism": "learned rotary"}, "expected fixed tensors of Rotary"),
     ],
 )
 def test_what_kernels_cannot_do(change, says):

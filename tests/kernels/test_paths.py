@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from kernel_cases import attend
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arithtf.attention import BiasTable, LogScale, attention, fused
+from arithtf.attention import BiasTable, LogScale, fused
 from arithtf.encodings import Encoding, Table
 from arithtf.evaluate.decode import greedy
 from arithtf.model import ModelConfig, Transformer
@@ -50,16 +51,18 @@ def as_if_on_a_gpu(monkeypatch):
     original = fused.attention
 
     def counted(*args, **kwargs):
-        calls.append(args[0].shape)
+        calls.append(args[0].query.shape)
         return original(*args, **kwargs)
 
     monkeypatch.setattr("arithtf.attention.api.fused.attention", counted)
     from arithtf.attention import api
 
     choose = api._choose
-    monkeypatch.setattr(
-        api, "_choose", lambda impl, *rest: choose("triton" if impl == "auto" else impl, *rest)
-    )
+
+    def instead(call):
+        return choose(call._replace(impl="triton") if call.impl == "auto" else call)
+
+    monkeypatch.setattr(api, "_choose", instead)
     return calls
 
 
@@ -120,12 +123,12 @@ def test_nothing_waits_for_the_device(windows):
     ids = torch.randint(-5, 5, (2, 2, 40), dtype=torch.int32)
     call = {
         "mechanism": BiasTable(table), "query_ids": ids, "key_ids": ids, "windows": windows,
-        "sinks": 2, "scale": LogScale(scale), "impl": "triton",
+        "sinks": 2, "scale": LogScale(scale),
         "documents": (torch.arange(40, dtype=torch.int32) // 9)[None],
     }  # fmt: skip
 
     def once():
-        out = attention(*tensors, **call)
+        out = attend(*tensors, **call)
         return torch.autograd.grad(out.sum(), [*tensors, table, scale])
 
     once()  # numbers of the host that are kept on the device are made in the first call

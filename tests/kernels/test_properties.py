@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kernel_cases import DIM, HEADS, ids
+from kernel_cases import DIM, HEADS, asked, attend, ids
 
 from arithtf.attention import (
     NO_ID,
@@ -13,9 +13,7 @@ from arithtf.attention import (
     Kerple,
     LogScale,
     Rotary,
-    attention,
 )
-from arithtf.attention.arguments import geometry_of
 
 pytestmark = pytest.mark.usefixtures("both")
 RELATIVE = [
@@ -27,13 +25,17 @@ RELATIVE = [
 ]
 
 
+def name_of(value):
+    return type(value).__name__
+
+
 def qkv(length=40, batch=2, seed=0):
     torch.manual_seed(seed)
     return [torch.randn(batch, HEADS, length, DIM, requires_grad=True) for _ in range(3)]
 
 
 def run(tensors, **call):
-    return attention(*tensors, impl="triton", **call)
+    return attend(*tensors, **call)
 
 
 def with_gradients(tensors, extra=(), seed=1, **call):
@@ -42,7 +44,7 @@ def with_gradients(tensors, extra=(), seed=1, **call):
     return [out, *torch.autograd.grad(out, [*tensors, *extra], torch.randn(out.shape))]
 
 
-@pytest.mark.parametrize("mechanism", RELATIVE, ids=lambda m: m.kind)
+@pytest.mark.parametrize("mechanism", RELATIVE, ids=name_of)
 def test_shifting_all_ids_changes_no_bit(mechanism):
     drawn = ids(2, 1, 40, torch.Generator().manual_seed(0), missing=0.0)
     call = {"mechanism": mechanism, "windows": ((4, 2),), "causal": False}
@@ -53,7 +55,7 @@ def test_shifting_all_ids_changes_no_bit(mechanism):
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("mechanism", [*RELATIVE, Rotary.from_base(DIM)], ids=lambda m: m.kind)
+@pytest.mark.parametrize("mechanism", [*RELATIVE, Rotary.from_base(DIM)], ids=name_of)
 @pytest.mark.parametrize("window", [None, (2, 3)])
 def test_permuting_tokens_permutes_outputs(mechanism, window):
     q, k, v = qkv()
@@ -68,7 +70,7 @@ def test_permuting_tokens_permutes_outputs(mechanism, window):
     torch.testing.assert_close(mixed, plain[:, :, order], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("mechanism", [NONE, RELATIVE[1]], ids=lambda m: m.kind)
+@pytest.mark.parametrize("mechanism", [NONE, RELATIVE[1]], ids=name_of)
 def test_the_widest_window_is_dense(mechanism):
     drawn = ids(2, 1, 70, torch.Generator().manual_seed(0))
     call = {"mechanism": mechanism, "query_ids": drawn, "key_ids": drawn}
@@ -138,10 +140,8 @@ def test_what_is_invisible_changes_no_bit(junk, level):
 
 def _visible(drawn, call):
     q = torch.zeros(2, HEADS, drawn.shape[2], DIM)
-    geometry = geometry_of(
-        q, q, q, drawn, drawn, None, call["windows"], call["sinks"], True, 0, None, None
-    )
-    seen, _ = geometry.visibility(geometry.differences())
+    positions = asked(q, q, q, **call).positions
+    seen, _ = positions.visibility(positions.differences())
     return seen[:, 0].expand(2, -1, -1)
 
 
@@ -152,7 +152,7 @@ def test_what_is_visible_and_not_finite_gives_nan():
     k[:, :, 10, 3] = float("nan")
     q[:, :, 5, 0] = float("nan")
     for window in (None, (3, 0)):
-        expected = attention(q, k, v, windows=(window,), impl="reference")
+        expected = attend(q, k, v, windows=(window,), impl="reference")
         found = run((q, k, v), windows=(window,))
         assert torch.equal(found.isnan(), expected.isnan())
         torch.testing.assert_close(found, expected, equal_nan=True, rtol=1e-5, atol=1e-5)

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from kernel_cases import DIM, ENCODINGS, GENERAL, HEADS, ORDERS, check, gradients, some_of
+from kernel_cases import DIM, ENCODINGS, GENERAL, HEADS, ORDERS, asked, check, gradients, some_of
 
 from arithtf.attention import BiasTable, BucketBias, Content, Rotary
-from arithtf.attention.triton import is_short
-from arithtf.kernels import gradient, launch
+from arithtf.kernels import gradient, launch, whole
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 LENGTHS = (1, 17, 63, 111, 128)
@@ -32,8 +31,6 @@ def test_matches_reference(encoding, order, length):
     rng = torch.Generator().manual_seed(length)
     tensors = [torch.randn(2, HEADS, length, DIM) for _ in range(3)]
     call = ORDERS[order](length, rng)
-    levels = call["key_ids"].shape[1] if "key_ids" in call else 1
-    call.setdefault("windows", (None,) * levels)
     check(tensors, ENCODINGS[encoding](), call)
 
 
@@ -88,17 +85,20 @@ def test_low_precision_is_widened(dtype):
 
 
 def test_what_counts_as_short():
-    def asked(length=128, dim=32, mechanism=None, windows=((1, 1),), dtype=torch.float32):
+    def short(length=128, dim=32, mechanism=None, windows=1, dtype=torch.float32):
         x = torch.empty(1, HEADS, length, dim, dtype=dtype)
-        return is_short(x, x, mechanism or BiasTable(torch.zeros(HEADS, 33)), windows)
+        ids = torch.zeros(1, 2, length, dtype=torch.int32)
+        mechanism = mechanism or BiasTable(torch.zeros(HEADS, 33))
+        call = asked(x, x, x, mechanism, query_ids=ids, key_ids=ids, windows=windows)
+        return whole.kernel_of(call) is not None
 
-    assert asked()
-    assert not asked(length=129)
-    assert asked(dim=64)
-    assert not asked(dim=65)
-    assert asked(dim=64, dtype=torch.bfloat16)
+    assert short()
+    assert not short(length=129)
+    assert short(dim=64)
+    assert not short(dim=65)
+    assert short(dim=64, dtype=torch.bfloat16)
     wide = BiasTable(torch.zeros(HEADS, 201))
-    assert asked(mechanism=wide)
-    assert not asked(mechanism=wide, windows=((1, 1), (2**33, 2**33)))
-    assert not asked(mechanism=BiasTable(torch.zeros(HEADS, 257)))
-    assert not asked(mechanism=Content(None, torch.zeros(HEADS, 3, 32)))
+    assert short(mechanism=wide)
+    assert not short(mechanism=wide, windows=(1, None))
+    assert not short(mechanism=BiasTable(torch.zeros(HEADS, 257)))
+    assert not short(mechanism=Content(None, torch.zeros(HEADS, 3, 32)))

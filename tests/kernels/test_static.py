@@ -151,7 +151,7 @@ def test_every_option_of_a_kernel_is_compiled(architecture):
 
 
 def test_every_kernel_is_compiled():
-    """What the modules launch, read off their text: the names that a grid follows."""
+    """What the modules launch, read off their text: names in the modules of kernels."""
     text = "".join(path.read_text() for path in (ROOT / "kernels" / "triton").glob("*.py"))
     launched = set(re.findall(r"kernels\(\)\.\w+\.(\w+)", text))
     assert launched == {launched_as(case) for case in cases()}

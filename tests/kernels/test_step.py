@@ -1,5 +1,7 @@
 """Decoding steps against attention over the whole sequence, column by column."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from kernel_cases import DIM, ENCODINGS, HEADS, ids
@@ -9,6 +11,7 @@ from arithtf.attention import (
     BiasTable,
     Content,
     LogScale,
+    Positions,
     Rotary,
     attention,
     attention_step,
@@ -38,21 +41,19 @@ def test_steps_equal_the_whole(encoding, splits, monkeypatch):
     (q, k, v), query_ids, key_ids = sequence(70, 2)
     mechanism, scale = ENCODINGS[encoding](), LogScale(torch.rand(HEADS))
     windows = ((2, 1), None)
-    call = {"mechanism": mechanism, "sinks": 2, "scale": scale}
-    whole = attention(
-        *(x.double() for x in (q, k, v)), query_ids=query_ids, key_ids=key_ids, windows=windows,
-        impl="reference", **call,
-    )  # fmt: skip
-    order = order_keys(key_ids, windows)
+    call = {"mechanism": mechanism, "scale": scale}
+    positions = Positions(query_ids, key_ids, windows=windows, sinks=2)
+    doubles = (x.double() for x in (q, k, v))
+    whole = attention(*doubles, positions, impl="reference", **call)
+    order = order_keys(positions)
     for column in (0, 1, 5, 40, 69):
         # What was not written yet may be anything.
         later = (torch.arange(70) > column)[:, None]
         cache = [x.masked_fill(later, float("nan")) for x in (k, v)]
         here = slice(column, column + 1)
-        found = attention_step(
-            q[:, :, here], *cache, order, query_ids[..., here], column_of(column), impl="triton",
-            **call,
-        )  # fmt: skip
+        mine = replace(positions, query_ids=query_ids[..., here])
+        step = (q[:, :, here], *cache, mine, order, column_of(column))
+        found = attention_step(*step, impl="triton", **call)
         torch.testing.assert_close(found.double(), whole[:, :, here], rtol=1e-5, atol=1e-5)
 
 
@@ -60,12 +61,12 @@ def test_steps_equal_the_whole(encoding, splits, monkeypatch):
 def test_nothing_seen_and_not_finite():
     (q, k, v), _, _ = sequence(20, 1)
     far = torch.arange(20, dtype=torch.int32)[None, None] * 10
-    order = order_keys(far, (0,))
     one, at = q[:, :, :1], column_of(10)
-    nothing = attention_step(one, k, v, order, far[..., :1] + 5, at, impl="triton")
+    off, on = (Positions(x, far, windows=0) for x in (far[..., :1] + 5, far[..., 3:4]))
+    nothing = attention_step(one, k, v, off, order_keys(off), at, impl="triton")
     assert (nothing == 0).all()
     v[0, 0, 3, 2] = float("inf")
-    seen = attention_step(one, k, v, order, far[..., 3:4], at, impl="triton")
+    seen = attention_step(one, k, v, on, order_keys(on), at, impl="triton")
     assert seen[0, 0].isnan().all()
     assert seen[1].isfinite().all()
 
@@ -87,26 +88,30 @@ def test_work_of_a_step_does_not_grow_with_the_cache(window, monkeypatch):
     for length in (2**8, 2**13):
         k = torch.randn(1, HEADS, length, DIM)
         own = torch.randperm(length, dtype=torch.int32)[None, None]
-        order = order_keys(own, (window,))
+        positions = Positions(own[..., length // 2 :][..., :1], own, windows=(window,))
+        order = order_keys(positions)
         loads.clear()
-        attention_step(
-            k[:, :, -1:], k, k, order, own[..., length // 2 :][..., :1], column_of(length - 1),
-            impl="triton",
-        )  # fmt: skip
+        last = column_of(length - 1)
+        attention_step(k[:, :, -1:], k, k, positions, order, last, impl="triton")
         most.append(len(loads))
     assert most[1] - most[0] <= HEADS * 2 * 2 * 5
 
 
 def test_what_is_expected():
     (q, k, v), query_ids, key_ids = sequence(8, 1)
-    order = order_keys(key_ids, (1,))
-    step = (q[:, :, :1], k, v, order, query_ids[..., :1])
+    positions = Positions(query_ids[..., :1], key_ids, windows=1)
+    order = order_keys(positions)
+    step = (q[:, :, :1], k, v, positions, order)
     with pytest.raises(ValueError, match=r"expected query \[B, H, 1, D\]"):
         attention_step(q, *step[1:], column_of(0))
     with pytest.raises(ValueError, match="expected column int32"):
         attention_step(*step, torch.tensor([0]))
-    with pytest.raises(ValueError, match="one level per window"):
-        order_keys(key_ids, (1, 2))
+    for wrong in (replace(positions, causal=False), replace(positions, query_start=1)):
+        with pytest.raises(ValueError, match="expected causal positions without"):
+            attention_step(*step[:3], wrong, order, column_of(3))
+    for call in (order_keys, lambda none: attention_step(*step[:3], none, order, column_of(3))):
+        with pytest.raises(ValueError, match="expected positions with key_ids"):
+            call(Positions())
     for mechanism in (Rotary.from_base(DIM), Content(None, torch.zeros(HEADS, 3, DIM))):
         with pytest.raises(RuntimeError, match=r"ids alone, got .*Use impl='auto'"):
             attention_step(*step, column_of(3), mechanism=mechanism, impl="triton")
@@ -117,8 +122,9 @@ def test_what_is_expected():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_operator_and_reference():
     (q, k, v), query_ids, key_ids = sequence(12, 1)
-    order, table = order_keys(key_ids, (2,)), BiasTable(torch.randn(HEADS, 3))
-    call = (q[:, :, 7:8], k, v, order, query_ids[..., 7:8], column_of(7))
+    positions = Positions(query_ids[..., 7:8], key_ids, windows=2)
+    order, table = order_keys(positions), BiasTable(torch.randn(HEADS, 3))
+    call = (q[:, :, 7:8], k, v, positions, order, column_of(7))
     found = attention_step(*call, mechanism=table, impl="triton")
     expected = attention_step(*call, mechanism=table, impl="reference")
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
