@@ -165,9 +165,8 @@ def packed_fire(tensors: Sequence[Tensor]) -> Tensor:
     """w1, b1, w2, b2, c, threshold of each head in a row: float32 [H, 3K+3]."""
     w1, b1, w2, b2, c, threshold = (t.detach().float() for t in tensors)
     heads = w2.shape[0]
-    rows = (w1.expand(heads, -1), b1.expand(heads, -1), w2, b2[:, None],
-            c.expand(heads, 1), threshold.expand(heads, 1))  # fmt: skip
-    return torch.cat(rows, 1)
+    once = (w1.expand(heads, -1), b1.expand(heads, -1), w2, b2[:, None])
+    return torch.cat((*once, c.expand(heads, 1), threshold.expand(heads, 1)), 1)
 
 
 def content_terms(call: Call, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:

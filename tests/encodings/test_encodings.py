@@ -100,12 +100,13 @@ def test_linear_is_what_the_cpu_can_run(spec):
     query = torch.randn(1, 2, 5, 4)
     encoding = Encoding(mechanism=spec, windows=(2,))
     with torch.no_grad():
-        call = {"mechanism": encoding.build(2, 4)(), "windows": encoding.windows, "impl": "cpu"}
+        given = (query, query, query, Positions(windows=encoding.windows))
+        call = {"mechanism": encoding.build(2, 4)(), "impl": "cpu"}
         if encoding.linear:
-            attention(query, query, query, **call)
+            attention(*given, **call)
         else:
             with pytest.raises(ValueError, match="cannot run"):
-                attention(query, query, query, **call)
+                attention(*given, **call)
 
 
 @pytest.mark.parametrize(

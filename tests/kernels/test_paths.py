@@ -10,6 +10,7 @@ from arithtf.encodings import Encoding, Table
 from arithtf.evaluate.decode import greedy
 from arithtf.model import ModelConfig, Transformer
 from arithtf.recipes import get_recipe
+from arithtf.tasks import Address, Batch, Draw
 
 pytestmark = pytest.mark.usefixtures("both")
 # What makes the host wait for the device, or copies from one to the other.
@@ -109,7 +110,8 @@ def test_decoding_takes_steps():
     recipe = get_recipe("addition")
     model = Transformer(recipe.model).eval()
     vocabulary = recipe.task.vocabulary
-    batch = recipe.task.batch(recipe.coupling, seed=0, split="test", step=0, lengths=(2, 4), size=3)
+    problems = recipe.task.sample(Address(0, "test", 0), Draw((2, 4), 3))
+    batch = Batch.of(problems, recipe.coupling)
     by_reference = greedy(model, batch, eos=vocabulary.eos, impl="reference")
     assert (greedy(model, batch, eos=vocabulary.eos, impl="triton") == by_reference).all()
 
