@@ -20,8 +20,10 @@ PAGES = README + "".join(
 VERBS = (
     "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|table|doctor"
 )
+# A verb alone in a sentence, like `arithtf certify`, is a name and no line to type.
+LINES = re.sub(r"`arithtf \w+`", "", PAGES)
 COMMANDS = sorted(
-    {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", PAGES)}
+    {found.strip() for found in re.findall(rf"arithtf ((?:{VERBS})\b[^\n`|#]*)", LINES)}
 )
 
 

@@ -58,7 +58,7 @@ def test_worst_context_is_shown_as_a_problem_that_has_it(tiny, naive, certificat
     checked = check_contexts(tiny.model, tiny.contexts, tiny.task.vocabulary, ("reference",))
     worst = int(checked.margin.argmin())
     a, b = (int(x, 3) for x in certificate.worst.problem.partition("=")[0].split("+"))
-    batch = Batch.of(naive.instances(naive.aligned(), base=3), [(a, b)])
+    batch = naive.layout([(a, b)], naive.aligned(), base=3)
     seen = naive.context_at(batch, [(1, 0)], 1, 0, batch.start + certificate.worst.place)
     assert seen == naive.as_set(tiny.contexts)[worst]
     assert certificate.worst.margin == certificate.margin
@@ -184,7 +184,7 @@ def test_clash_names_two_real_problems_with_one_context(naive):
     found = []
     for problem, place in zip(problems, places, strict=True):
         a, b = map(int, problem.partition("=")[0].split("+"))
-        batch = Batch.of(naive.instances(naive.aligned()), [(a, b)])
+        batch = naive.layout([(a, b)], naive.aligned())
         column = batch.start + place
         found.append((naive.context_at(batch, [(0, 0)], 1, 0, column), batch.targets[0, column]))
     assert found[0][0] == found[1][0]

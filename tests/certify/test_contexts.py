@@ -64,8 +64,8 @@ def test_collector_agrees_with_the_definition(naive, seed, spread):
 
 def test_missing_counts_contexts_of_the_other(naive):
     levels = naive.aligned()
-    small = collect([Batch.of(naive.instances(levels), [(1, 2)])], [(1, 0)], 1)
-    large = collect([Batch.of(naive.instances(levels), [(1, 2), (15, 27), (5, 5)])], [(1, 0)], 1)
+    small = collect([naive.layout([(1, 2)], levels)], [(1, 0)], 1)
+    large = collect([naive.layout([(1, 2), (15, 27), (5, 5)], levels)], [(1, 0)], 1)
     assert large.missing(small) == 0
     assert small.missing(large) == len(large) - len(small) > 0
 
@@ -85,7 +85,7 @@ def test_many_contexts_survive_the_growth_of_the_table(naive):
 
 def test_sinks_that_differ_are_refused(naive):
     levels = naive.aligned()
-    batch = Batch.of(naive.instances(levels), [(1, 2), (13, 20)])
+    batch = naive.layout([(1, 2), (13, 20)], levels)
     with pytest.raises(ValueError, match="tokens of the sinks differ"):
         collect([batch], [(1, 0)], 2)
     with pytest.raises(ValueError, match="does not see all 30 sinks"):
@@ -93,7 +93,7 @@ def test_sinks_that_differ_are_refused(naive):
 
 
 def test_misuse_is_refused(naive):
-    batch = Batch.of(naive.instances(naive.aligned()), [(1, 2)])
+    batch = naive.layout([(1, 2)], naive.aligned())
     for windows, message in [([(1, -2)], "is empty"), ([(2**31, 0)], "outside int32"),
                              ([], "1 to 16"), ([(1, 0)] * 17, "1 to 16")]:  # fmt: skip
         with pytest.raises(ValueError, match=message):
@@ -110,9 +110,7 @@ def test_misuse_is_refused(naive):
 
 def test_a_context_is_rendered_for_people(naive):
     levels = naive.aligned()
-    found = ContextSet(
-        **collect([Batch.of(naive.instances(levels), [(17, 5)])], [(1, 0)], 1).contexts()
-    )
+    found = ContextSet(**collect([naive.layout([(17, 5)], levels)], [(1, 0)], 1).contexts())
 
     class Vocabulary:
         def text(self, tokens):

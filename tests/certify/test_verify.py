@@ -14,7 +14,7 @@ from arithtf.certify import certify, contexts_hash, enumerate_contexts, verify_c
 from arithtf.certify.verify import DERIVATIONS, hash_contexts
 from arithtf.certify.verify_addition import ABSENT, NotDerivable, derive_addition
 from arithtf.encodings import T5, ALiBi, NoPE, Shaw
-from arithtf.tasks import Addition, Batch, couplings, task_to_dict
+from arithtf.tasks import Addition, couplings, task_to_dict
 
 WINDOWS = [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
 
@@ -44,7 +44,7 @@ def occurring(naive, base, padded, window, longest, answers):
     )
     tables = naive.coupling(naive.level("column", key, {"answer": place(left=1)}))
     problems = [(a, b) for a in range(base**longest) for b in range(a + 1)]
-    batch = Batch.of(naive.instances(tables, base=base, padded=padded), problems)
+    batch = naive.layout(problems, tables, base=base, padded=padded)
     found = naive.contexts(batch, [window])
     return {(q, seen, t) for (q, seen), places in found.items() for _, _, t in places}
 

@@ -125,29 +125,28 @@ def test_unknown_tasks_are_misuse(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cover_that_refuses_all_but_a_few_tables(monkeypatch):
-    """Where the cover takes single lookups but no solution, nothing is accepted."""
+def test_couplings_that_are_refused_but_for_a_few_tables(monkeypatch):
+    """Where single lookups are enumerable but no solution is, nothing is accepted."""
     monkeypatch.setattr("arithtf.discover.search.GENERATIONS", 2)
-    cover = Parity.cover
 
-    def picky(self, coupling, windows):
+    def picky(task, coupling, windows):
         if any(level.key["a"].left for level in coupling.levels if "a" in level.key):
             raise ValueError("the string is not to be seen from the left")
-        return cover(Parity(), couplings.from_left(self), [(0, 0)])
 
-    monkeypatch.setattr(Parity, "cover", picky)
+    monkeypatch.setattr("arithtf.discover.driver.check_enumerable", picky)
     discoverer = Discoverer(Parity())
     with pytest.raises(NothingFound, match=r"parity.*passed over"):
         discoverer.run()
 
 
-def test_a_cover_that_refuses_everything(monkeypatch, tmp_path, capsys):
+def test_couplings_that_are_all_refused(monkeypatch, tmp_path, capsys):
     """The best on the examples is returned, trained and sampled, and never called certified."""
 
-    def cover(self, coupling, windows):
+    def refuse(task, coupling, windows):
         raise ValueError("no proof")
 
-    monkeypatch.setattr(Parity, "cover", cover)
+    monkeypatch.setattr("arithtf.discover.driver.check_enumerable", refuse)
+    monkeypatch.setattr("arithtf.certify.contexts.covering_set", refuse)
     assert main(["discover", "parity", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
     assert "cannot be enumerated: no proof" in printed

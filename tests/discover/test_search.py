@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from addresses import batch_at
 
 from arithtf.certify.contexts import collect
 from arithtf.discover import growth, space
@@ -148,7 +147,7 @@ def test_refused_couplings_are_passed_over(drawn):
 
 def brute_force(task, radius):
     """Fewest contexts of all one-level tables of a small space, by the collector on real ids."""
-    batches = {"seed": 0, "split": "train", "step": 0, "lengths": (1, 4), "size": 150}
+    made = task.sample(Address(0, "train", 0), Draw((1, 4), 150))
     choices = [None] + [
         Place(**place, offset=offset)
         for place in ({}, {"left": 1}, {"left": -1}, {"right": 1}, {"right": -1})
@@ -157,7 +156,7 @@ def brute_force(task, radius):
     best = None
     for a, query in product(choices[1:], (Place(), Place(left=1))):
         coupling = Coupling("tried", (Level(name="x", key={"a": a}, query={"answer": query}),))
-        batch = batch_at(task, coupling, **batches)
+        batch = Batch.of(made, coupling)
         for low, high in ((-1, -1), (-1, 0), (0, 0), (0, 1), (1, 1), (-1, 1)):
             collector = collect([batch], [(-low, high)], sinks=1)
             if not collector.conflicts() and (best is None or len(collector) < best):
