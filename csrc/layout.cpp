@@ -87,12 +87,20 @@ Sequence sequence(const Form& form, const Run& run, std::int64_t start, std::int
   return s;
 }
 
+// How many of a run's tokens have randomized places. An answer that is yet to be written may fill more columns
+// than the longest true one needs; what a problem's ids are must not depend on them, so tokens there have none.
+std::int32_t drawn_length(const Run& run, std::int64_t capacity) {
+  const std::int64_t left = std::max<std::int64_t>(capacity - run.token + run.stride - 1, 0);
+  return static_cast<std::int32_t>(std::min<std::int64_t>(run.length, left / run.stride));
+}
+
 void write_level(const Level& level, const Runs::Instance& instance, std::span<const Run> runs,
                  std::int64_t columns, std::int64_t ahead, std::int64_t start, const std::int64_t* places,
                  IdRows out) {
   fill_constant(out.query, columns, no_id);
   fill_constant(out.key, columns, no_id);
-  for (const Run& run : runs) {
+  for (Run run : runs) {
+    if (places) run.length = drawn_length(run, instance.capacity);
     const auto segment = static_cast<std::size_t>(run.segment);
     const Form& key = level.key[segment];
     const Form& query = level.query[segment];

@@ -12,6 +12,7 @@ from arithtf.certify.contexts import enumerate_contexts
 from arithtf.cli import main
 from arithtf.commands import discover as command
 from arithtf.discover import Discoverer, NothingFound, recipe_of
+from arithtf.discover.driver import FORMAT
 from arithtf.recipes import get_recipe
 from arithtf.runs import load_model, read_json, write_json
 from arithtf.tasks import (
@@ -112,7 +113,7 @@ def test_an_interrupted_search_keeps_its_best(tmp_path, monkeypatch, capsys, cal
 
 def test_what_was_cut_off_is_searched_again(tmp_path, capsys):
     task = Parity()
-    data = {"format": 1, "task": task_to_dict(task), "seed": 0, "finished": False}
+    data = {"format": FORMAT, "task": task_to_dict(task), "seed": 0, "finished": False}
     write_json(tmp_path / "discovery.json", data)
     assert main(["discover", "parity", "--no-train", "--out", str(tmp_path)]) == 0
     assert "found in" in capsys.readouterr().out

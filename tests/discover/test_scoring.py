@@ -127,7 +127,7 @@ def test_candidates_are_given_up():
 def test_places_say_nothing_of_alignment():
     """The ids that examples are read from are places of single tokens, one a level."""
     task = Addition()
-    for level in places_coupling(task.segments, task.segments.prompt).levels[1:]:
+    for level in places_coupling(task.segments).levels[1:]:
         assert all(sum(map(abs, vars(place).values())) == 1 for place in level.key.values())
         assert "answer" not in level.key or level.name != "right"
 

@@ -56,7 +56,7 @@ def covering_set(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) 
         return column_covering_set(task, coupling, windows)
     if isinstance(task, Multiplication):
         return product_covering_set(task.base, seen_cells(coupling, windows))
-    if isinstance(task, View) and isinstance(task.of, ResidueAddition):
+    if isinstance(task, View) and _clashes(task):
         return _clashing(task, coupling, windows)
     check_enumerable(task, coupling, windows)
     if isinstance(task, RunningSum):
@@ -78,19 +78,23 @@ def check_enumerable(task: Task, coupling: Coupling, windows: Sequence[WindowLik
         seen_cells(coupling, windows)
     elif isinstance(task, RunningSum | Division | Calculator):
         check_shown(task.name, lookups(task), coupling, windows)
-    elif isinstance(task, ColumnTask | View):
+    elif isinstance(task, ColumnTask) or (isinstance(task, View) and _clashes(task)):
         covering_set(task, coupling, windows)
     else:
-        raise ValueError(f"local contexts of the task {task.name!r} cannot be enumerated")
+        whose = f"{task.scratchpad} {task.of.name}" if isinstance(task, View) else task.name
+        raise ValueError(f"local contexts of the task {whose!r} cannot be enumerated")
+
+
+def _clashes(task: View) -> bool:
+    """Whether it is a sum modulo p at once, which no window is wide enough for."""
+    return isinstance(task.of, ResidueAddition) and task.scratchpad == "absent"
 
 
 def _clashing(task: View, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
-    """Problems that clash: no window is wide enough, so no complete enumeration is of use.
+    """Problems that clash, so that no complete enumeration is of use.
 
     They are 10..0d + 0 with d beyond what the query sees, one problem for every d.
     """
-    if task.scratchpad != "absent":
-        raise ValueError("local contexts of a blank scratchpad cannot be enumerated")
     seen = column_reach(coupling, windows, dict.fromkeys(("a", "b"), "left")).future + 1
     numbers = ([1, *[0] * (seen - 1), digit] for digit in range(task.base))
     return Operands.from_digits(((number, [0]) for number in numbers), arity=task.arity)
