@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar
 
-from arithtf.plain import check_names, field_types, from_text
+from arithtf.plain import check_names, field_types, from_fields, from_text
 
 T = TypeVar("T")
 Changes = dict[str, Any]
@@ -57,8 +57,7 @@ def override(value: T, changes: Mapping[str, Any], what: str, where: str = "") -
         path = f"{where}.{name}" if where else name
         inner, found = dict(change), getattr(value, name)
         if "" in inner:
-            found = inner.pop("")
-            found = from_text(known[name], found, path) if isinstance(found, str) else found
+            found = _set(known[name], found, inner.pop(""), path)
         if inner and not is_dataclass(found):
             raise ValueError(
                 f"{path} is {found!r} and has no fields; give it as a whole, {path}=..."
@@ -66,3 +65,19 @@ def override(value: T, changes: Mapping[str, Any], what: str, where: str = "") -
         new[name] = override(found, inner, path, path)
     changed: T = replace(value, **new)  # type: ignore[type-var]
     return changed
+
+
+def _set(expected: Any, before: Any, new: Any, where: str) -> Any:
+    """A field's new value, of a text by its annotation.
+
+    A class of a family that is given by its name takes over the fields that it has in common with
+    what was there: `model=file.py` keeps the sizes.
+    """
+    if not isinstance(new, str):
+        return new
+    registry = getattr(expected, "registry", None)
+    if registry is None or new[:1] == "{" or not is_dataclass(before):
+        return from_text(expected, new, where)
+    made = registry.resolve(new)
+    same = [name for name in field_types(made) if name in field_types(type(before))]
+    return from_fields(made, {name: getattr(before, name) for name in same}, where)

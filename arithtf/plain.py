@@ -137,7 +137,7 @@ def from_text(expected: Any, text: str, where: str = "") -> Any:
             raise ValueError(wrong)
         return tuple(from_text(k, part, where) for k, part in zip(kinds, parts, strict=True))
     if (registry := _registry(expected)) is not None:
-        return registry.resolve(text)()
+        return from_fields(registry.resolve(text), {}, where)
     data: Any = text
     if expected is not str:
         words = {"none": None, "true": True, "false": False}

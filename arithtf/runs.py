@@ -33,7 +33,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.origin import SourceMissing
 from arithtf.recipes import Recipe
 
@@ -191,7 +191,7 @@ def load_recipe(run: Path) -> Recipe:
         raise RunError(f"{run / 'config.json'} does not hold a recipe: {error}") from None
 
 
-def save_weights(path: Path, model: Transformer) -> None:
+def save_weights(path: Path, model: Model) -> None:
     """Write the weights alone, as safetensors."""
     weights = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     data = safetensors.torch.save(weights, metadata={"format": "pt"})
@@ -236,7 +236,7 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Transformer, Recipe]:
+def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Model, Recipe]:
     """Model and recipe of a run.
 
     Args:
@@ -250,7 +250,7 @@ def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Transform
     path = run / "model.safetensors"
     if not path.exists():
         raise RunError(f"{run} has no weights yet; finish it with `arithtf train ... --resume`")
-    model = Transformer(recipe.model, seed=recipe.seed)
+    model = recipe.model.build(seed=recipe.seed)
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, RuntimeError) as error:
@@ -258,7 +258,7 @@ def load_model(run: Path, device: str | torch.device = "cpu") -> tuple[Transform
     return model.to(device).eval(), recipe
 
 
-def weights_hash(model: Transformer) -> str:
+def weights_hash(model: Model) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of all weights, in order of their names."""
     digest = hashlib.sha256()
     weights: dict[str, Tensor] = model.state_dict()

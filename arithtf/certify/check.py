@@ -22,7 +22,7 @@ from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
-from arithtf.model import Transformer, context_logits
+from arithtf.model import Model, Transformer, context_logits
 from arithtf.origin import portable
 from arithtf.plain import to_plain
 from arithtf.runs import load_model, weights_hash
@@ -94,7 +94,7 @@ def _deviation(exact: ContextBounds, logits: Tensor, target: Tensor) -> float:
 
 
 def certify(
-    model: Transformer | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     task: ArithmeticTask | None = None,
     coupling: Coupling | None = None,
     *,
@@ -122,18 +122,18 @@ def certify(
         RunError: the run directory has no model.
     """
     began = time.perf_counter()
-    model, task, coupling = _resolve(model, task, coupling)
+    found_model, task, coupling = _resolve(model, task, coupling)
     certificate = Certificate(
         verdict="refused",
         reason="",
         task=portable(task_to_dict(task)),
         coupling=coupling.to_dict(),
-        model=portable(to_plain(model.config)),
-        weights=_hash(model),
+        model=portable(to_plain(found_model.config)),
+        weights=_hash(found_model),
         versions=_versions(),
     )
     try:
-        require_provable(model, task, coupling)
+        model = require_provable(found_model, task, coupling)
         implementations = _implementations(model, impl)
         encoding = model.config.encoding
         found = check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
@@ -147,17 +147,17 @@ def certify(
 
 
 def _resolve(
-    model: Transformer | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     task: ArithmeticTask | None,
     coupling: Coupling | None,
-) -> tuple[Transformer, ArithmeticTask, Coupling]:
+) -> tuple[Model, ArithmeticTask, Coupling]:
     if isinstance(model, str | os.PathLike):
         if task is not None or coupling is not None:
             raise ValueError("a run directory names its task and coupling; do not pass others")
         model, recipe = load_model(Path(model))
         return model, recipe.arithmetic, recipe.coupling
-    if not isinstance(model, Transformer):
-        raise TypeError(f"expected a Transformer or a run directory, got {type(model).__name__}")
+    if not isinstance(model, Model):
+        raise TypeError(f"expected a Model or a run directory, got {type(model).__name__}")
     if task is None or coupling is None:
         raise ValueError("expected task and coupling along with a model; pass those of its recipe")
     return model, task, coupling
@@ -174,7 +174,7 @@ def _implementations(model: Transformer, impl: str | Sequence[str] | None) -> tu
     return chosen
 
 
-def _hash(model: Transformer) -> str:
+def _hash(model: Model) -> str:
     """The weights' hash; empty for number formats that NumPy does not have."""
     try:
         return weights_hash(model)

@@ -13,7 +13,7 @@ from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, confli
 from arithtf.certify.cover import WindowLike, finite_windows
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.encodings import MechanismSpec
-from arithtf.model import Transformer
+from arithtf.model import Model, Transformer
 from arithtf.tasks import ArithmeticTask, Coupling, Operands, Task
 
 
@@ -100,12 +100,17 @@ def _clash(
     )
 
 
-def require_provable(model: Transformer, task: Task, coupling: Coupling) -> None:
-    """Check that predictions depend on a finite local context, in a known arithmetic.
+def require_provable(model: Model, task: Task, coupling: Coupling) -> Transformer:
+    """The model, if predictions depend on a finite local context, in a known arithmetic.
 
     Raises:
         CannotCertify: they do not.
     """
+    if not isinstance(model, Transformer):
+        raise CannotCertify(
+            f"{type(model).__name__} is a model of somebody's own: what its predictions depend on "
+            "and how they round is not known; arithtf's Transformer can be certified"
+        )
     config, encoding = model.config, model.config.encoding
     attention = config.blocks.count("attention")
     if attention != 1:
@@ -141,6 +146,7 @@ def require_provable(model: Transformer, task: Task, coupling: Coupling) -> None
         )
     _require_weights(model)
     _require_float32()
+    return model
 
 
 def _require_weights(model: Transformer) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MODEL = {"vocabulary", "levels", "width", "heads", "hidden", "blocks", "encoding"}
+MODEL = {"name", "vocabulary", "levels", "width", "heads", "hidden", "blocks", "encoding"}
 ENCODING = {"embedding", "mechanism", "windows", "head_levels", "sinks", "logit_scale"}
 ATTENTION = ("norm.weight", "query.weight", "key.weight", "value.weight", "out.weight")
 MLP = ("norm.weight", "up.weight", "down.weight")
@@ -39,6 +39,8 @@ def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
         ("mechanism", mechanism, settings | {"name"}),
     )
     problems = []
+    if model.get("name") != "transformer":
+        problems.append(f"the model is a {model.get('name')!r}, not a transformer")
     for what, found, expected in parts:
         if set(found) != expected:
             differing = sorted(set(found) ^ expected)

@@ -21,7 +21,7 @@ from arithtf.discover import (
 )
 from arithtf.discover.growth import Report
 from arithtf.evaluate import evaluate, record
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.overrides import override, parsed
 from arithtf.plain import check_names, field_types, from_text
 from arithtf.recipes import Recipe
@@ -147,7 +147,7 @@ def _reporter() -> Report:
     return report
 
 
-def _sample(model: Transformer, recipe: Recipe, out: Path) -> None:
+def _sample(model: Model, recipe: Recipe, out: Path) -> None:
     """What can be said without a proof: shares of random problems, with their intervals."""
     rows = evaluate(model, recipe, lengths=LENGTHS, count=COUNT, seed=recipe.seed)
     record(out, rows)

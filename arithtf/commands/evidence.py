@@ -17,7 +17,7 @@ from arithtf.evaluate.problems import too_large
 from arithtf.evaluate.results import shape_text, size_text
 from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import load_model
 
@@ -52,7 +52,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def evaluate_shown(
-    model: Transformer,
+    model: Model,
     recipe: Recipe,
     run: Path,
     *,
@@ -117,7 +117,7 @@ def stress(arguments: argparse.Namespace) -> int:
 
 
 def stress_shown(
-    model: Transformer,
+    model: Model,
     recipe: Recipe,
     run: Path,
     suites: Sequence[tuple[str, int]],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.console import count, percent, progress, say, seconds
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import read_json
 from arithtf.train import Metrics
@@ -34,7 +34,7 @@ def check_shown(recipe: Recipe) -> None:
         Clash: two do, so that it cannot become exact.
     """
     encoding = recipe.model.encoding
-    if not encoding.finite or recipe.model.blocks.count("attention") != 1:
+    if not recipe.model.windowed:
         return say("not checked for conflicts: a query sees no finite local context")
     try:
         found = check_task(
@@ -47,7 +47,7 @@ def check_shown(recipe: Recipe) -> None:
     say(f"checked: {count(len(found.contexts.target))} local contexts at all lengths, no conflict")
 
 
-def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Transformer:
+def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Model:
     """Train with progress, and say how it ended."""
     last: list[Metrics] = []
     with progress(f"train {recipe.name}", recipe.steps) as update:

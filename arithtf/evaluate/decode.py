@@ -11,7 +11,7 @@ from arithtf import _core
 from arithtf.attention import KeyOrder, Positions, order_keys
 from arithtf.attention.triton import step_obstacle
 from arithtf.evaluate.local import is_local, windows_of
-from arithtf.model import Transformer, context_logits
+from arithtf.model import Model, Transformer, context_logits
 from arithtf.model.local import Contexts
 from arithtf.model.transformer import Attention
 from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Vocabulary
@@ -20,13 +20,13 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @torch.inference_mode()
-def greedy(model: Transformer, batch: Batch, *, eos: int, impl: str = "auto") -> Bytes:
+def greedy(model: Model, batch: Batch, *, eos: int, impl: str = "auto") -> Bytes:
     """Greedy decoding, one column a step, with keys and values cached per attention block.
 
     A step looks at all earlier columns, or, where every level has a window, at those in reach.
 
     Args:
-        model: any transformer.
+        model: any model; one of your own reads all columns anew in every step.
         batch: B instances from `instances(..., solved=False)`.
         eos: token after which an instance is over.
         impl: implementation of attention, see `arithtf.attention`.
@@ -38,7 +38,11 @@ def greedy(model: Transformer, batch: Batch, *, eos: int, impl: str = "auto") ->
         torch.from_numpy(x).to(model.device)
         for x in (batch.tokens.copy(), batch.query_ids, batch.key_ids)
     )
-    decoder = _CachedDecoder(model, query_ids, key_ids, tokens.shape, impl)
+    decoder: _CachedDecoder | _Reader
+    if isinstance(model, Transformer):
+        decoder = _CachedDecoder(model, query_ids, key_ids, tokens.shape, impl)
+    else:
+        decoder = _Reader(model, query_ids, key_ids, impl)
     start = batch.start
     logits = decoder.prompt(tokens[:, : start + 1])
     over = torch.zeros(len(tokens), dtype=torch.bool, device=model.device)
@@ -50,6 +54,30 @@ def greedy(model: Transformer, batch: Batch, *, eos: int, impl: str = "auto") ->
             break
         logits = decoder.step(following[:, None], column)
     return tokens[:, start + 1 :].cpu().numpy()
+
+
+class _Reader:
+    """A model that keeps nothing: every step reads all columns again.
+
+    Args:
+        model: the model.
+        query_ids, key_ids: int32 [B or 1, L, T] of all columns, those to come included.
+        impl: implementation of attention.
+    """
+
+    def __init__(self, model: Model, query_ids: Tensor, key_ids: Tensor, impl: str) -> None:
+        self.model, self.query_ids, self.key_ids, self.impl = model, query_ids, key_ids, impl
+
+    def prompt(self, tokens: Tensor) -> Tensor:
+        """Read the columns of tokens [B, Q], the first there are -> logits [B, V] of the last."""
+        self.tokens, end = tokens, tokens.shape[1]
+        ids = (self.query_ids[..., :end], self.key_ids[..., :end])
+        logits: Tensor = self.model(tokens, *ids, start=end - 1, impl=self.impl)
+        return logits[:, -1]
+
+    def step(self, tokens: Tensor, column: int) -> Tensor:
+        """Read one more column, tokens [B, 1] -> logits [B, V]."""
+        return self.prompt(torch.cat([self.tokens[:, :column], tokens], 1))
 
 
 class _CachedDecoder:
@@ -180,9 +208,7 @@ class _Reach:
         shape: (B, T).
     """
 
-    def __init__(
-        self, model: Transformer, query_ids: Tensor, key_ids: Tensor, shape: torch.Size
-    ) -> None:
+    def __init__(self, model: Model, query_ids: Tensor, key_ids: Tensor, shape: torch.Size) -> None:
         levels = model.config.levels
         rows, columns = shape
         self.query_ids = query_ids.long().expand(rows, levels, columns)
@@ -240,7 +266,7 @@ class MemoDecoder:
     """
 
     def __init__(
-        self, model: Transformer, task: ArithmeticTask, coupling: Coupling, *, impl: str = "auto"
+        self, model: Model, task: ArithmeticTask, coupling: Coupling, *, impl: str = "auto"
     ) -> None:
         if not is_local(model):
             raise ValueError(

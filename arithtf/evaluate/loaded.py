@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from arithtf.evaluate.solve import Solver
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import load_model
 
@@ -26,7 +26,7 @@ class LoadedRun:
         recipe: the recipe.
     """
 
-    def __init__(self, model: Transformer, recipe: Recipe) -> None:
+    def __init__(self, model: Model, recipe: Recipe) -> None:
         self.model, self.recipe = model, recipe
         self.solver = Solver(model, recipe)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from arithtf.attention import Window
-from arithtf.model import Transformer
+from arithtf.model import Model
 
 
-def windows_of(model: Transformer) -> tuple[tuple[int, int], ...]:
+def windows_of(model: Model) -> tuple[tuple[int, int], ...]:
     """The (back, ahead) window of every level.
 
     Raises:
@@ -23,20 +23,16 @@ def windows_of(model: Transformer) -> tuple[tuple[int, int], ...]:
     return tuple(windows)
 
 
-def is_windowed(model: Transformer) -> bool:
-    """A prediction depends on the keys in its window and nothing else.
-
-    So with one attention block, windows on every level and all other blocks position-wise.
-    """
-    attention_blocks = model.config.blocks.count("attention")
-    return attention_blocks == 1 and model.config.encoding.finite
+def is_windowed(model: Model) -> bool:
+    """A prediction depends on the keys in its window and nothing else."""
+    return model.config.windowed
 
 
-def is_local(model: Transformer) -> bool:
+def is_local(model: Model) -> bool:
     """A prediction is a function of its local context: windowed, and of id differences only."""
     encoding = model.config.encoding
     return is_windowed(model) and encoding.translation_invariant and encoding.sinks <= 1
 
 
-def _windows(model: Transformer) -> tuple[Window, ...]:
+def _windows(model: Model) -> tuple[Window, ...]:
     return model.config.encoding.pairs()

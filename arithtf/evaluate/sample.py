@@ -10,14 +10,14 @@ from arithtf.evaluate.problems import tokens_of
 from arithtf.evaluate.results import Row, result_row
 from arithtf.evaluate.statistics import wilson
 from arithtf.evaluate.verify import Verdict, verify
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
 from arithtf.tasks import Address, Batch, Calculator, Draw
 
 
 def evaluate(
-    model: Transformer,
+    model: Model,
     recipe: Recipe,
     *,
     lengths: Sequence[int] = (10, 100, 1000),
@@ -85,7 +85,7 @@ def longest_of(recipe: Recipe, length: int) -> int:
 
 
 def _verdicts(
-    model: Transformer, recipe: Recipe, length: int, count: int, seed: int
+    model: Model, recipe: Recipe, length: int, count: int, seed: int
 ) -> Iterator[Verdict]:
     """Verdicts on `count` problems, a bounded number of tokens at a time."""
     at_once = min(count, max(1, TOKENS // longest_of(recipe, length)))

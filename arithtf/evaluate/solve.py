@@ -14,7 +14,7 @@ import numpy.typing as npt
 from arithtf.evaluate.decode import MemoDecoder, greedy
 from arithtf.evaluate.groups import TOKENS, groups
 from arithtf.evaluate.local import is_local
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.tasks import TASKS, ArithmeticTask, Batch, Calculator, Operands, View
 
@@ -68,7 +68,7 @@ class Solver:
     """
 
     def __init__(
-        self, model: Transformer, recipe: Recipe, *, impl: str = "auto", show_work: bool = False
+        self, model: Model, recipe: Recipe, *, impl: str = "auto", show_work: bool = False
     ) -> None:
         for name, weight in model.state_dict().items():
             if not bool(weight.isfinite().all()):

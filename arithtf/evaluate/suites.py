@@ -29,7 +29,7 @@ from arithtf.evaluate.problems import (
 )
 from arithtf.evaluate.results import Row, result_row
 from arithtf.evaluate.verify import Verdict, verify_operands
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
 from arithtf.tasks import Addition, ArithmeticTask, Calculator, Coupling, Operands
@@ -67,7 +67,7 @@ class Sizes:
 
 
 def stress(
-    model: Transformer,
+    model: Model,
     recipe: Recipe,
     suite: str = "all",
     *,
@@ -126,7 +126,7 @@ class _NoSuite(ValueError):
 class _Judge:
     """Verifies problems of one model and writes rows."""
 
-    def __init__(self, model: Transformer, recipe: Recipe) -> None:
+    def __init__(self, model: Model, recipe: Recipe) -> None:
         self.model, self.weights = model, weights_hash(model)
         self.task: ArithmeticTask = recipe.arithmetic
         self.coupling: Coupling = recipe.coupling
@@ -232,6 +232,11 @@ def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     from arithtf.certify.contexts import layouts, tour
 
     encoding = judge.model.config.encoding
+    if not judge.model.config.windowed:
+        raise _NoSuite(
+            "there is no tour for this model: its predictions are no functions of what stands in "
+            "the windows of one attention block"
+        )
     try:
         operands, coverage = tour(judge.task, judge.coupling, encoding.windows, encoding.sinks)
     except ValueError as error:

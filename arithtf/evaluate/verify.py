@@ -24,7 +24,7 @@ from torch import Tensor
 
 from arithtf.evaluate.groups import groups
 from arithtf.evaluate.local import is_windowed, windows_of
-from arithtf.model import Transformer
+from arithtf.model import Model, Transformer
 from arithtf.tasks import IGNORE, NO_ID, ArithmeticTask, Batch, Coupling, Operands
 from arithtf.threads import in_parallel
 
@@ -72,9 +72,7 @@ class Verdict:
         return cls(**joined)
 
 
-def verify(
-    model: Transformer, batch: Batch, *, chunk: int | None = None, impl: str = "auto"
-) -> Verdict:
+def verify(model: Model, batch: Batch, *, chunk: int | None = None, impl: str = "auto") -> Verdict:
     """Verify the solved instances of a batch.
 
     Args:
@@ -115,7 +113,7 @@ def verify(
 
 
 def verify_operands(
-    model: Transformer,
+    model: Model,
     task: ArithmeticTask,
     coupling: Coupling,
     operands: Operands,
@@ -281,13 +279,14 @@ class _Reach:
         return columns if len(self.windows) == 1 else np.unique(columns)
 
 
-def _is_dense(model: Transformer, impl: str) -> bool:
+def _is_dense(model: Model, impl: str) -> bool:
     """Whether attention stores the scores of all its queries and keys."""
-    linear = model.config.encoding.linear and model.device.type == "cpu"
+    own = isinstance(model, Transformer)
+    linear = own and model.config.encoding.linear and model.device.type == "cpu"
     return not (linear and impl in ("auto", "cpu"))
 
 
-def _check_memory(model: Transformer, batch: Batch, dense: bool) -> None:
+def _check_memory(model: Model, batch: Batch, dense: bool) -> None:
     """Refuse an instance whose forward pass would not fit into MEMORY."""
     columns = batch.tokens.shape[1]
     needed = 4 * columns * (8 * model.config.width + 2 * model.config.hidden)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arithtf.model.transformer import Transformer
+from arithtf.model.base import Model
 from arithtf.threads import in_parallel
 
 NO_ID = -(2**31)
@@ -71,7 +71,7 @@ def local_inputs(
 
 
 def context_logits(
-    model: Transformer,
+    model: Model,
     contexts: Contexts,
     *,
     bos: int,

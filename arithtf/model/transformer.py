@@ -20,7 +20,7 @@ Initialisation, from the seed's generator, in the order of `named_parameters`:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,8 @@ from torch import Tensor, nn
 
 from arithtf.attention import KeyOrder, Positions, attention, attention_step
 from arithtf.encodings import Encoding
+from arithtf.model.base import Model
+from arithtf.origin import Registry
 
 Block = Literal["attention", "mlp"]
 NORM_EPS = 1e-6
@@ -58,6 +60,8 @@ class ModelConfig:
     blocks: tuple[Block, ...] = ("attention", "mlp")
     encoding: Encoding = field(default_factory=Encoding)
 
+    registry: ClassVar[Registry[type[ModelConfig]]]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         for name in ("vocabulary", "levels", "width", "heads", "hidden"):
@@ -78,6 +82,32 @@ class ModelConfig:
                 f"the encoding needs one window per level: {self.levels} levels, "
                 f"{len(self.encoding.windows)} windows; give windows=(...) of that length"
             )
+
+    @property
+    def windowed(self) -> bool:
+        """A prediction depends on the keys in the query's windows and nothing else.
+
+        So with one attention block, windows on every level and all other blocks position-wise. Of
+        other people's models nothing is known.
+        """
+        own = type(self) is ModelConfig
+        return own and self.blocks.count("attention") == 1 and self.encoding.finite
+
+    def build(self, *, seed: int = 0) -> Model:
+        """The model with its initial weights.
+
+        Args:
+            seed: of the weights; the global generator is left alone.
+        """
+        return Transformer(self, seed=seed)
+
+
+ModelConfig.registry = Registry(
+    "model",
+    "a subclass of ModelConfig",
+    lambda v: isinstance(v, type) and issubclass(v, ModelConfig),
+)
+ModelConfig.registry.add("transformer", ModelConfig)
 
 
 class Attention(nn.Module):
@@ -236,7 +266,7 @@ class MLP(nn.Module):
         return self.down(F.relu_(self.up(self.norm(x_BTC))))
 
 
-class Transformer(nn.Module):
+class Transformer(Model):
     """A decoder over tokens and ids.
 
     Args:
@@ -245,8 +275,7 @@ class Transformer(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, *, seed: int = 0) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from it
             self._build(config)
         self._initialise(seed)
@@ -318,19 +347,3 @@ class Transformer(nn.Module):
                 x = self.embedding(tokens_BT) if x is None else x
                 x = x + block(x)
         return self.unembedding(self.norm(x))
-
-    def train_step(self, step: int) -> None:
-        """Called before the forward passes of each training step.
-
-        What is random in a step, such as dropout, is addressed by the seed and `step`, so that a
-        resumed run goes on with the same bytes. Nothing is random in today's blocks.
-        """
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embedding.weight.device
-
-    def num_parameters(self) -> int:
-        """Number of trained scalars."""
-        return sum(p.numel() for p in self.parameters())

@@ -81,8 +81,8 @@ class Recipe:
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
         encoding = self.model.encoding
-        alone = self.model.blocks.count("attention") == 1 and encoding.sinks <= 1
-        if self.local and not (alone and encoding.finite and encoding.translation_invariant):
+        alone = self.model.windowed and encoding.sinks <= 1
+        if self.local and not (alone and encoding.translation_invariant):
             raise ValueError(
                 "local > 0 needs predictions that depend on local contexts alone: one attention "
                 "block, a window on every level, id differences only, at most one sink"

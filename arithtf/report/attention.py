@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from arithtf.attention import attention
-from arithtf.model import Transformer
+from arithtf.model import Model, Transformer
 from arithtf.model.transformer import Attention
 from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Operands
 from arithtf.tasks.coupling import segment_numbers
@@ -50,7 +50,7 @@ class Coupled:
     level: tuple[str, ...]
 
 
-def attention_weights(model: Transformer, batch: Batch) -> Tensor:
+def attention_weights(model: Model, batch: Batch) -> Tensor:
     """Weights of the first attention block over all key columns, [B, H, Q, T].
 
     Attention is linear in its values: with one-hot values its output is its weights. So they come
@@ -63,7 +63,7 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
     Raises:
         ValueError: the model's first block is not attention, or it adds positions to embeddings.
     """
-    block = model.blocks[0]
+    block = model.blocks[0] if isinstance(model, Transformer) else None
     if not isinstance(block, Attention) or model.positions is not None:
         raise ValueError("weights are drawn for models whose first block is attention on tokens")
     heads = model.config.heads
@@ -98,7 +98,7 @@ def attention_weights(model: Transformer, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def coupled_attention(
-    model: Transformer, task: ArithmeticTask, coupling: Coupling, operands: Operands
+    model: Model, task: ArithmeticTask, coupling: Coupling, operands: Operands
 ) -> Coupled:
     """Weights of one problem, sorted by what a key is to the query.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arithtf.console import percent
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.runs import RunError, load_model, write_atomic
 
@@ -55,7 +55,7 @@ def build_page(run: str | os.PathLike[str]) -> str:
         if (error.name or "").partition(".")[0] not in ("jinja2", "matplotlib"):
             raise
         raise RunError(EXTRA) from None
-    model: Transformer | None = None
+    model: Model | None = None
     if (Path(run) / "model.safetensors").exists():
         model, _ = load_model(Path(run))
     evidence = read_evidence(Path(run), model, verify=True)
@@ -129,7 +129,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def tiles(evidence: Evidence, model: Transformer | None) -> list[dict[str, str]]:
+def tiles(evidence: Evidence, model: Model | None) -> list[dict[str, str]]:
     """The numbers of the header, each with its grade."""
     found = [{"value": evidence.recipe.trained_on, "what": "trained on", "grade": ""}]
     if evidence.certified and evidence.certificate is not None:
@@ -186,7 +186,7 @@ def results(evidence: Evidence) -> list[dict[str, str]]:
     return rows
 
 
-def facts(evidence: Evidence, model: Transformer | None) -> list[tuple[str, str]]:
+def facts(evidence: Evidence, model: Model | None) -> list[tuple[str, str]]:
     """What a reader needs to judge or repeat the run."""
     recipe, timing, certificate = evidence.recipe, evidence.timing, evidence.certificate
     config = recipe.model

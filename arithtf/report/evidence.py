@@ -9,7 +9,7 @@ from typing import Any
 
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.evaluate import wilson
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
 
@@ -168,7 +168,7 @@ def _named(name: str) -> Recipe | None:
         return None
 
 
-def read_evidence(run: Path, model: Transformer | None, *, verify: bool = False) -> Evidence:
+def read_evidence(run: Path, model: Model | None, *, verify: bool = False) -> Evidence:
     """Read a run directory.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.report import plots
 from arithtf.report.attention import coupled_attention
 from arithtf.report.evidence import Cell, Evidence
@@ -36,7 +36,7 @@ class Drawn:
     command: str = ""
 
 
-def draw_all(evidence: Evidence, model: Transformer | None) -> dict[str, Drawn]:
+def draw_all(evidence: Evidence, model: Model | None) -> dict[str, Drawn]:
     """All figures by name."""
     drawn = (
         accuracy(evidence), carry(evidence), grid(evidence), margins(evidence),
@@ -132,7 +132,7 @@ def margins(evidence: Evidence) -> Drawn:
     return Drawn("margins", svg, caption, ("certified",) if evidence.certified else ())
 
 
-def attention(evidence: Evidence, model: Transformer | None) -> Drawn:
+def attention(evidence: Evidence, model: Model | None) -> Drawn:
     """Attention weights of a real problem in coupled coordinates."""
     if model is None:
         return Drawn(

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import (
     FILES,
@@ -57,7 +57,7 @@ def train(
     resume: bool = False,
     device: str | torch.device | None = None,
     progress: Callable[[Metrics], None] | None = None,
-) -> Transformer:
+) -> Model:
     """Train a model.
 
     Args:
@@ -119,7 +119,7 @@ class Loop:
     def __init__(self, recipe: Recipe, run: Path | None, device: torch.device) -> None:
         self.recipe, self.run_path, self.device = recipe, run, device
         self.objective, self.rate = objective(recipe.objective), schedule(recipe)
-        self.model = Transformer(recipe.model, seed=recipe.seed).to(device)
+        self.model = recipe.model.build(seed=recipe.seed).to(device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -135,7 +135,7 @@ class Loop:
 
     def run(
         self, progress: Callable[[Metrics], None] | None, signals: Deferred | None = None
-    ) -> Transformer:
+    ) -> Model:
         """All remaining steps, or those until a signal comes."""
         recipe = self.recipe
         began = (time.perf_counter() - self.seconds, time.process_time() - self.cpu_seconds)
