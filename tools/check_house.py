@@ -123,7 +123,7 @@ def directions(root: Path) -> Iterator[str]:
         if own == "__init__":
             continue
         if own not in level:
-            yield f"{name}: the room {own!r} stands in no layer; give it one in {Path(__file__).name}"
+            yield f"{name}: the room {own!r} stands in no layer; name it in LAYERS"
             continue
         for line, module in imports(path):
             room = room_of(module)

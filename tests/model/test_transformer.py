@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from arithtf.certify import enumerate_contexts
+from arithtf.certify.cover import covering_set
 from arithtf.encodings import Encoding, Table
 from arithtf.model import ModelConfig, Transformer, context_logits
 from arithtf.plain import from_plain, to_plain
 from arithtf.recipes import RECIPES, get_recipe
-from arithtf.tasks import NO_ID, Addition, couplings
+from arithtf.tasks import NO_ID, Addition, Address, Batch, Draw, couplings
 
 TASK = Addition()
 WINDOW = Encoding(mechanism=Table(reach=1), windows=((1, 0),), sinks=1)
@@ -25,7 +26,7 @@ def config(**changes: object) -> ModelConfig:
 
 def batch(size: int = 5, lengths: tuple[int, int] = (1, 6), coupling=None):
     coupling = coupling or couplings.operand_columns(TASK)
-    made = TASK.batch(coupling, seed=3, split="all", step=0, lengths=lengths, size=size)
+    made = Batch.of(TASK.sample(Address(3, "all", 0), Draw(lengths, size)), coupling)
     return *(torch.from_numpy(a) for a in (made.tokens, made.query_ids, made.key_ids)), made
 
 
@@ -99,7 +100,7 @@ def test_forward_is_the_formulas(blocks):
 def test_a_slice_of_queries_is_the_slice_of_all(name):
     recipe = get_recipe(name)
     model = spread(Transformer(recipe.model, seed=2))
-    made = recipe.task.batch(recipe.coupling, seed=3, split="train", step=1, lengths=(1, 5), size=4)
+    made = Batch.of(recipe.task.sample(Address(3, "train", 1), Draw((1, 5), 4)), recipe.coupling)
     inputs = [torch.from_numpy(a) for a in (made.tokens, made.query_ids, made.key_ids)]
     stop = made.tokens.shape[1] - 1
     with torch.no_grad():
@@ -134,11 +135,11 @@ def test_a_local_context_predicts_what_the_whole_instance_predicts():
     assert not conflicts
     vocabulary = TASK.vocabulary
     small = context_logits(model, contexts, bos=vocabulary.bos, pad=vocabulary.pad)
-    operands = TASK.cover(coupling, ((1, 0),))
+    operands = covering_set(TASK, coupling, ((1, 0),))
     numbers = np.flatnonzero(contexts.instance < 200)[:300]
     for i in numbers[::7]:
         picked = operands.select([int(contexts.instance[i])])
-        made = TASK.layout(coupling, picked)
+        made = Batch.of(TASK.instances(picked), coupling)
         with torch.no_grad():
             logits = model(*(torch.from_numpy(a) for a in made[:3]))[0]
         here = [
