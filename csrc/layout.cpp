@@ -89,9 +89,8 @@ Sequence sequence(const Form& form, const Run& run, std::int64_t start, std::int
 
 // How many of a run's tokens have randomized places. An answer that is yet to be written may fill more columns
 // than the longest true one needs; what a problem's ids are must not depend on them, so tokens there have none.
-std::int32_t drawn_length(const Run& run, std::int64_t capacity) {
-  const std::int64_t left = std::max<std::int64_t>(capacity - run.token + run.stride - 1, 0);
-  return static_cast<std::int32_t>(std::min<std::int64_t>(run.length, left / run.stride));
+std::int64_t drawn_length(const Run& run, std::int64_t capacity) {
+  return std::clamp<std::int64_t>((capacity - run.token + run.stride - 1) / run.stride, 0, run.length);
 }
 
 void write_level(const Level& level, const Runs::Instance& instance, std::span<const Run> runs,
@@ -99,27 +98,27 @@ void write_level(const Level& level, const Runs::Instance& instance, std::span<c
                  IdRows out) {
   fill_constant(out.query, columns, no_id);
   fill_constant(out.key, columns, no_id);
-  for (Run run : runs) {
-    if (places) run.length = drawn_length(run, instance.capacity);
+  for (const Run& run : runs) {
+    const std::int64_t count = places ? drawn_length(run, instance.capacity) : run.length;
     const auto segment = static_cast<std::size_t>(run.segment);
     const Form& key = level.key[segment];
     const Form& query = level.query[segment];
     const std::int64_t column = run.token == 0 ? 0 : run.token + instance.gap;
     if (key.present) {
-      sequence(key, run, start, instance.row_stride, level.period, places).write(0, run.length, out.key + column);
+      sequence(key, run, start, instance.row_stride, level.period, places).write(0, count, out.key + column);
     }
     if (!query.present) continue;
     const Sequence s = sequence(query, run, start, instance.row_stride, level.period, places);
     if (ahead == 0) {
-      s.write(0, run.length, out.query + column);
+      s.write(0, count, out.query + column);
       continue;
     }
     // No query asks for token 0. The one that asks for token 1 stands at token 0, before the gap.
     const std::int64_t skipped = run.token == 0 ? 1 : 0;
-    const std::int64_t at_first = run.token == 1 ? std::min<std::int64_t>(run.length, 1) : 0;
+    const std::int64_t at_first = run.token == 1 ? std::min<std::int64_t>(count, 1) : 0;
     s.write(0, at_first, out.query);
     const std::int64_t from = std::max(skipped, at_first);
-    s.write(from, run.length - from, out.query + column - 1 + from * run.stride);
+    s.write(from, count - from, out.query + column - 1 + from * run.stride);
   }
 }
 

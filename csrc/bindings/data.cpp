@@ -29,11 +29,12 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
       facts.shape(1) != 4 || at[0] != 0 || !std::is_sorted(at, at + count + 1) || at[count] != runs.shape(0)) {
     throw std::invalid_argument("expected runs [R, 6], ascending offsets [B + 1] from 0 to R, facts [B, 4]");
   }
+  // Sums and products of such numbers and a coupling's factors stay within 64 bits.
+  const auto fits = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<std::int32_t>::max(); };
   Runs made;
   made.parts.resize(1);
   const int64_t* cell = runs.data();
   for (int64_t r = 0; r < runs.shape(0); ++r, cell += 6) {
-    const auto fits = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<std::int32_t>::max(); };
     if (!std::all_of(cell, cell + 6, fits) || cell[4] < 1) {
       throw std::invalid_argument("run " + std::to_string(r) +
                                   ": expected numbers of 31 bits, not negative, and a stride of at least 1");
@@ -43,7 +44,10 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
   }
   const int64_t* fact = facts.data();
   for (int64_t i = 0; i < count; ++i, fact += 4) {
-    if (fact[0] < 0 || fact[1] < 0) throw std::invalid_argument("expected a gap and a capacity of at least 0");
+    if (!std::all_of(fact, fact + 3, fits)) {
+      throw std::invalid_argument("instance " + std::to_string(i) + ": expected a gap, a capacity and a row stride "
+                                  "of 31 bits, not negative");
+    }
     made.instances.push_back({0, at[i], at[i + 1] - at[i], fact[0], fact[1], fact[2], static_cast<std::uint64_t>(fact[3])});
   }
   return made;

@@ -37,7 +37,7 @@ class Calculator(ArithmeticTask):
     `Division`, in a vocabulary that has the signs of all; its segments are theirs, with their names
     before them. A problem's first operand is the number of its operation, one digit: 0 for "+", 1
     for "-", 2 for "*", 3 for "/". Of eight problems drawn four are products and two differences;
-    each is drawn as its own task draws it.
+    each is drawn as its own task draws it, from a pool of its own where pools are finite.
 
     Args:
         base: number base, 4..36.
@@ -233,6 +233,14 @@ class Calculator(ArithmeticTask):
         """
         sign = self._sign_of(answer_tokens)
         return self.parts[sign].render(self._own(sign, answer_tokens))
+
+    def answer_text(self, tokens: Longs) -> str:
+        """There is none: a sum and a product look alike without their work.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("expected the work with the answer: it says which operation it was")
 
     def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
         """All that a model wrote, as aligned rows for people."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.tasks.arithmetic.operands import Bytes
-from arithtf.tasks.arithmetic.task import ALONE, PAIRS, ArithmeticTask
+from arithtf.tasks.arithmetic.task import ALONE, PAIRS, ArithmeticTask, Longs
 from arithtf.tasks.arithmetic.transducer import Rule, core_task
 from arithtf.tasks.instances import Segments
 
@@ -58,6 +58,11 @@ class ColumnTask(ArithmeticTask):
         """
         tokens = self.written(answer_tokens)
         return self.number(tokens[self.scratchpad_length(tokens.astype(np.uint8)) :])
+
+    def answer_text(self, tokens: Longs) -> str:
+        """The last of several rows as an ordinary number; a single row as `render` reads it."""
+        single = len(_compiled(self).rule.passes) == 1
+        return self.render(tokens) if single else self.number(tokens)
 
 
 class _Compiled(NamedTuple):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from arithtf.tasks.arithmetic.operands import Bytes
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, Where
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
+from arithtf.tasks.arithmetic.task import Longs
 
 
 @dataclass(frozen=True)
@@ -174,14 +175,22 @@ class Division(ScratchpadTask):
         Raises:
             ValueError: a part that is missing, or a token that is not a digit.
         """
-        rows = self.rows(answer_tokens)
-        vocabulary = self.vocabulary
-        if len(rows) < 2 or [row[:1].tolist() for row in rows[-2:]] != [
-            [vocabulary.equals],
-            [vocabulary.id(ROW)],
-        ]:
+        tokens = self.before_end(answer_tokens)
+        ends = np.flatnonzero(tokens == self.vocabulary.equals)
+        if not ends.size:
             raise ValueError("the work does not end with '=', a quotient, '#' and a remainder")
-        return f"{self.number(rows[-2][1:])} r {self.number(rows[-1][1:])}"
+        return self.answer_text(tokens[ends[-1] + 1 :])
+
+    def answer_text(self, tokens: Longs) -> str:
+        """Quotient and remainder, like "14 r 2".
+
+        Raises:
+            ValueError: not two numbers with "#" between them.
+        """
+        marks = np.flatnonzero(tokens == self.vocabulary.id(ROW))
+        if marks.size != 1:
+            raise ValueError("the answer does not end with a quotient, '#' and a remainder")
+        return f"{self.number(tokens[: marks[0]])} r {self.number(tokens[marks[0] + 1 :])}"
 
 
 def _segment(name: str, where: Where) -> str:

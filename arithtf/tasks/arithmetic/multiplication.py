@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, Where
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
+from arithtf.tasks.arithmetic.task import Longs
 
 
 @dataclass(frozen=True)
@@ -104,4 +105,8 @@ class Multiplication(ScratchpadTask):
         last = self.rows(answer_tokens)[-1]
         if not last.size or last[0] != self.vocabulary.equals:
             raise ValueError("the work does not come to an end: there is no '=' before a product")
-        return self.number(last[1:])
+        return self.answer_text(last[1:])
+
+    def answer_text(self, tokens: Longs) -> str:
+        """The product as an ordinary number."""
+        return self.number(tokens)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from arithtf.tasks.arithmetic.operands import Bytes, text_digits
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
+from arithtf.tasks.arithmetic.task import Longs
 
 
 @dataclass(frozen=True)
@@ -130,4 +131,8 @@ class RunningSum(ScratchpadTask):
         last = self.rows(answer_tokens)[-1]
         if not last.size or last[0] != self.vocabulary.id(ROW):
             raise ValueError("the work has no row; expected '#' before the first")
-        return self.number(last[1::2])
+        return self.answer_text(last[1:])
+
+    def answer_text(self, tokens: Longs) -> str:
+        """A row's digits, without the carries between them, as an ordinary number."""
+        return self.number(tokens[::2])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.column_task import ColumnTask
+from arithtf.tasks.arithmetic.task import Longs
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 State = tuple[int, bool, int]  # borrow, "the difference is negative", carry of the complement
@@ -73,15 +74,24 @@ class Subtraction(ColumnTask):
         Raises:
             ValueError: tokens that are not digits, a sign and as many digits.
         """
-        words, tokens = self.vocabulary, self.written(answer_tokens)
+        tokens = self.written(answer_tokens)
         length = tokens.size // 2
-        sign = tokens[length]
         if tokens.size % 2 == 0 or length == 0:
             raise ValueError("expected digits, a sign and as many digits")
+        text = self.answer_text(tokens[length:])
+        self.digits(tokens[:length])
+        return text
+
+    def answer_text(self, tokens: Longs) -> str:
+        """The sign and the absolute value as an ordinary number.
+
+        Raises:
+            ValueError: no sign, or tokens after it that are no digits.
+        """
+        words, sign = self.vocabulary, tokens[0]
         if sign not in (words.id("+"), words.id("-")):
             raise ValueError(f"expected a sign, got {words.token_text(int(sign))!r}")
-        self.digits(tokens[:length])
-        number = self.number(tokens[length + 1 :])
+        number = self.number(tokens[1:])
         if sign == words.id("+"):
             return number
         if number == "0":

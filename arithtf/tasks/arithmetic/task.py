@@ -267,6 +267,17 @@ class ArithmeticTask(Task):
         """
         return self.number(self.written(answer_tokens))
 
+    def answer_text(self, tokens: Longs) -> str:
+        """The answer proper as a person writes it; by default it reads as one with its work does.
+
+        Args:
+            tokens: [n], an answer without its work and without EOS.
+
+        Raises:
+            ValueError: tokens that are no answer.
+        """
+        return self.render(tokens)
+
     def question(self, operands: Sequence[str]) -> str:
         """Operands as a person writes the problem."""
         return self.sign.join(operands)

@@ -26,7 +26,8 @@ class View(ArithmeticTask):
     scratchpad "absent" it is ^57+68=<24>$: indices in a segment begin anew at the answer.
 
     Args:
-        of: a task whose `scratchpad_length` is not 0 everywhere.
+        of: a task whose `scratchpad_length` is not 0 everywhere, and follows from the lengths of
+            the operands.
         scratchpad: "blank" or "absent".
 
     Raises:
@@ -108,12 +109,24 @@ class View(ArithmeticTask):
         return self.of.parse(line)
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """As the task renders its answer's last tokens."""
-        return self.of.render(answer_tokens)
+        """As the task renders an answer whose work was left out.
+
+        Raises:
+            ValueError: tokens that are no answer.
+        """
+        return self.of.answer_text(self.written(answer_tokens))
 
     def question(self, operands: list[str]) -> str:  # type: ignore[override]
         """As the task writes it."""
         return self.of.question(operands)
+
+    def problem_text(self, operands: Operands, i: int) -> str:
+        """As the task writes it."""
+        return self.of.problem_text(operands, i)
+
+    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
+        """Those of the task."""
+        return self.of.in_test_split(operands)
 
     def operands(self, address: Address, draw: Draw, *, threads: int = 0) -> Operands:
         """The task's problems."""
@@ -121,7 +134,8 @@ class View(ArithmeticTask):
 
     def sample(self, address: Address, draw: Draw, *, threads: int = 0) -> Instances:
         """The task's problems, their work left out."""
-        return self._without_work(self.of.sample(address, draw, threads=threads))
+        made = self.of.sample(address, draw, threads=threads)
+        return self._without_work(made, self._work_lengths(made))
 
     def instances(
         self,
@@ -141,7 +155,11 @@ class View(ArithmeticTask):
                 "expected solved=True: a decoder does not know how long the blanks are"
             )
         made = self.of.instances(problems, solved=solved, max_length=max_length, threads=threads)
-        return self._without_work(made)
+        if solved:
+            work = self._work_lengths(made)
+        else:
+            work = np.array([self.of.scratchpad_length(t) for t in self.of.answer(problems)])
+        return self._without_work(made, work)
 
     def answer(self, operands: Operands) -> list[Bytes]:
         """The true answers alone."""
@@ -156,19 +174,18 @@ class View(ArithmeticTask):
         return self.of.sequence_length(lengths)
 
     def _work_lengths(self, made: Instances) -> Longs:
-        """Tokens of work of each instance, [B]; 0 where it is not solved."""
+        """Tokens of work of each solved instance, [B]."""
         first = made.start + 1
         written = (made.targets != made.ignore).sum(axis=1) - 1  # without EOS
         return np.array(
             [
-                self.of.scratchpad_length(row[first : first + length]) if length > 0 else 0
+                self.of.scratchpad_length(row[first : first + length])
                 for row, length in zip(made.tokens, written.tolist(), strict=True)
             ],
             np.int64,
         )
 
-    def _without_work(self, made: Instances) -> Instances:
-        work = self._work_lengths(made)
+    def _without_work(self, made: Instances, work: Longs) -> Instances:
         answer = np.arange(made.tokens.shape[1]) - (made.start + 1)  # place in the answer
         hidden = (answer >= 0) & (answer < work[:, None])
         if self.scratchpad == "blank":
@@ -192,19 +209,23 @@ class View(ArithmeticTask):
         targets[source >= len(columns)] = made.ignore
         used = (targets != made.ignore).any(axis=0)
         width = int(np.flatnonzero(used)[-1]) + 2 if used.any() else len(columns)
+        cells, offsets, facts = made.runs.arrays()
+        if not used.any():  # unsolved: the last segment fills the columns, those of the work too
+            cells[offsets[1:] - 1, 2] = width
         return replace(
             made,
             tokens=tokens[:, :width].copy(),
             targets=targets[:, :width].copy(),
-            runs=_cut(made, work, width),
+            runs=_cut(cells, offsets, facts, made.start, work, width),
         )
 
 
-def _cut(made: Instances, work: Longs, width: int) -> _core.Runs:
+def _cut(
+    cells: Longs, offsets: Longs, facts: Longs, start: int, work: Longs, width: int
+) -> _core.Runs:
     """The runs without the first `work` tokens of each answer, within `width` columns."""
-    cells, offsets, facts = made.runs.arrays()
     of = np.repeat(np.arange(len(work)), np.diff(offsets))
-    prompt = made.start + 1 - facts[of, 0]
+    prompt = start + 1 - facts[of, 0]
     segment, row, length, first, stride, token = cells.T
     answer = token >= prompt
     skipped = np.where(answer, np.clip(-(-(prompt + work[of] - token) // stride), 0, length), 0)
