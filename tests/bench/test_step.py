@@ -5,7 +5,9 @@ import pytest
 from bench.step import step
 
 
-def test_shares_add_up_and_calls_too():
+def test_shares_add_up_and_calls_too(monkeypatch):
+    # All operators: which of them take most time is up to the machine.
+    monkeypatch.setattr("bench.step.SHOWN", 1000)
     whole, *operators = step(["parity"])
     assert whole["step_ms"] > 0
     assert sum(row["share"] for row in operators) == pytest.approx(1)

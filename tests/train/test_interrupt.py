@@ -27,6 +27,14 @@ def signalling(number, step, times=1):
     return progress
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """As on a terminal: a process that a shell starts in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def every_step(tiny):
     return replace(tiny, log_every=1, checkpoint_every=100)  # more than the run has steps
