@@ -155,11 +155,11 @@ def test_one_pass_says_what_greedy_decoding_does(trained, models, tools, name, k
     recipe, model, eos = trained[1], models[name], trained[1].task.vocabulary.eos
     operands = problems(recipe, (1, 25), 40, kind, seed=9)
     verdict = verify_operands(model, recipe.task, recipe.coupling, operands)
+    batch = Batch.of(recipe.task.instances(operands, solved=False), recipe.coupling)
+    written = tools.recompute(model, batch, eos).tolist()
     for i, truth in enumerate(recipe.task.answer(operands)):
-        batch = Batch.of(recipe.task.instances(operands.select([i]), solved=False), recipe.coupling)
         wanted = [*truth.tolist(), eos]
-        written = tools.recompute(model, batch, eos)[0].tolist()
-        places = [p for p, token in enumerate(wanted) if written[p] != token]
+        places = [p for p, token in enumerate(wanted) if written[i][p] != token]
         assert verdict.exact[i] == (not places)
         assert verdict.first_wrong[i] == (places[0] if places else -1)
 

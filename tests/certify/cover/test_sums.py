@@ -1,6 +1,7 @@
-"""The cover contains exactly the contexts that occur: brute force over all small sums."""
+"""The covering set of sums shows exactly the contexts that occur: brute force over small ones."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,8 +16,20 @@ from arithtf.tasks import Addition
 WINDOWS = [(1, 0), (0, 0), (1, 1), (2, 0), (2, 1)]
 
 
-def problems_of(cover, base):
-    digits, offsets = cover
+@pytest.fixture(scope="module")
+def all_sums(naive):
+    """Every small sum, laid out by definition; the same for all windows."""
+
+    @cache
+    def laid_out(base, digits, padded, reverse):
+        problems = itertools.combinations_with_replacement(range(base**digits), 2)
+        return naive.layout(list(problems), naive.aligned(reverse), base, padded, reverse)
+
+    return laid_out
+
+
+def problems_of(found, base):
+    digits, offsets = found
     values = [
         sum(int(d) * base**k for k, d in enumerate(digits[i:j][::-1]))
         for i, j in itertools.pairwise(offsets)
@@ -34,9 +47,9 @@ def sums(levels, windows, base=10, padded=False, reverse=False):
 def covered(naive, levels, windows, **options):
     base, padded = options.get("base", 10), options.get("padded", False)
     reverse = options.get("reverse", False)
-    cover = sums(levels, windows, base, padded, reverse)
-    problems = problems_of(cover, base)
-    lengths = [(j - i) for i, j in itertools.pairwise(cover[1])]
+    found = sums(levels, windows, base, padded, reverse)
+    problems = problems_of(found, base)
+    lengths = [(j - i) for i, j in itertools.pairwise(found[1])]
     assert lengths == [
         len(np.base_repr(v, base)) if v < 2**60 else n
         for n, v in zip(lengths, itertools.chain(*problems), strict=True)
@@ -52,16 +65,17 @@ def covered(naive, levels, windows, **options):
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("base", "digits"), [(2, 7), (3, 4), (4, 3)])
-def test_cover_equals_brute_force(naive, window, padded, reverse, base, digits):
+def test_the_covering_set_equals_brute_force(
+    naive, all_sums, window, padded, reverse, base, digits
+):
     levels = naive.aligned(reverse)
-    cover = covered(naive, levels, [window], base=base, padded=padded, reverse=reverse)
-    problems = itertools.combinations_with_replacement(range(base**digits), 2)
-    brute = collect([naive.layout(list(problems), levels, base, padded, reverse)], [window], 1)
-    assert cover.missing(brute) == 0
+    known = covered(naive, levels, [window], base=base, padded=padded, reverse=reverse)
+    brute = collect([all_sums(base, digits, padded, reverse)], [window], 1)
+    assert known.missing(brute) == 0
     columns = sum(window) + 1  # a column that makes the carry, the window, a column that ends
     if digits >= max(columns, 2) + 2:
-        assert brute.missing(cover) == 0
-        assert len(brute) == len(cover)
+        assert brute.missing(known) == 0
+        assert len(brute) == len(known)
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -72,9 +86,9 @@ def test_unfolded_forms_are_covered(naive, padded):
     levels = naive.coupling(naive.level("shifted", key, {"answer": place(left=1)}))
     problems = list(itertools.product(range(2**6), repeat=2))
     brute = collect([naive.layout(problems, levels, 2, padded)], [(1, 1)], 1)
-    cover = covered(naive, levels, [(1, 1)], base=2, padded=padded)
-    assert cover.missing(brute) == 0
-    assert brute.missing(cover) == 0
+    known = covered(naive, levels, [(1, 1)], base=2, padded=padded)
+    assert known.missing(brute) == 0
+    assert brute.missing(known) == 0
 
 
 @pytest.mark.parametrize("slope", [1, -1, 2])
@@ -90,13 +104,13 @@ def test_separators_slopes_and_levels_are_covered(naive, slope):
     windows = [(2, 0), (0, 1)] if slope > 0 else [(0, 2), (1, 0)]
     problems = list(itertools.product(range(2**7), repeat=2))
     brute = collect([naive.layout(problems, levels, 2)], windows, 1)
-    cover = covered(naive, levels, windows, base=2)
-    assert cover.missing(brute) == 0
-    assert brute.missing(cover) == 0
+    known = covered(naive, levels, windows, base=2)
+    assert known.missing(brute) == 0
+    assert brute.missing(known) == 0
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_decimal_cover_contains_small_and_long_sums(naive, padded):
+def test_the_decimal_covering_set_shows_what_small_and_long_sums_show(naive, padded):
     levels, rng = naive.aligned(), np.random.default_rng(5)
     small = [tuple(map(int, rng.integers(0, 1000, 2))) for _ in range(4000)]
     small += itertools.combinations_with_replacement(range(100), 2)
@@ -104,10 +118,10 @@ def test_decimal_cover_contains_small_and_long_sums(naive, padded):
         tuple(int(rng.integers(1, 9)) * 10**n + int(rng.integers(0, 10**n)) for n in pair)
         for pair in rng.integers(1, 18, (1000, 2))
     ]
-    cover = covered(naive, levels, [(1, 0)], padded=padded)
+    known = covered(naive, levels, [(1, 0)], padded=padded)
     for problems in (small, long):
         brute = collect([naive.layout(problems, levels, 10, padded)], [(1, 0)], 1)
-        assert cover.missing(brute) == 0
+        assert known.missing(brute) == 0
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -126,7 +140,7 @@ def test_window_zero_conflicts_and_window_one_does_not(naive, padded):
         assert target != other
 
 
-def test_cover_is_economical():
+def test_the_covering_set_is_economical():
     for padded, folded in itertools.product([False, True], repeat=2):
         task = Addition(format="padded" if padded else "natural")
         automaton, _ = rule_automaton(task.rule(), 10, folded)

@@ -1,4 +1,4 @@
-"""Covers of products hold exactly the contexts that occur, for any coupling that they accept."""
+"""Covering sets of products show exactly the contexts that occur, for any coupling they accept."""
 
 import itertools
 import random
@@ -42,7 +42,7 @@ SHOWN = [
     ({"=": Place()}, Place()),
     ({"*": Place(), "=": Place(offset=1)}, Place()),
 ]
-"""Keys and the query for them, in forms of which the cover accepts some for every query."""
+"""Keys and the query for them, in forms of which some are accepted for every query."""
 
 
 def accepted(level, window=(0, 0)):
@@ -76,14 +76,14 @@ def contexts(task, coupling, windows, operands):
     ("base", "top", "seed"),
     [(2, 128, seed) for seed in range(16)] + [(3, 243, seed) for seed in range(16, 20)],
 )
-def test_covers_of_random_couplings_equal_brute_force(base, top, seed):
+def test_covering_sets_of_random_couplings_equal_brute_force(base, top, seed):
     task = Multiplication(base)
     coupling, windows = mixed(seed)
     every = Operands.from_ints(itertools.product(range(top), repeat=2), base=base, arity=2)
     brute = contexts(task, coupling, windows, every)
-    cover = contexts(task, coupling, windows, covering_set(task, coupling, windows))
-    assert cover.missing(brute) == 0
-    assert brute.missing(cover) == 0
+    known = contexts(task, coupling, windows, covering_set(task, coupling, windows))
+    assert known.missing(brute) == 0
+    assert brute.missing(known) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,9 +94,9 @@ def test_no_long_product_shows_anything_else(seed):
     problems = [[rng.integers(1, 10, k) for k in size] for size in sizes]
     problems += [[np.full(30, 9), np.full(40, 9)], [np.array([1] + [0] * 30), np.full(30, 9)]]
     found = contexts(task, coupling, windows, Operands.from_digits(problems))
-    cover = contexts(task, coupling, windows, covering_set(task, coupling, windows))
+    known = contexts(task, coupling, windows, covering_set(task, coupling, windows))
     assert len(found) > 50
-    assert cover.missing(found) == 0
+    assert known.missing(found) == 0
 
 
 def test_the_sum_beside_the_last_column_stands_where_a_high_digit_would():
