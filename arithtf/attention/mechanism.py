@@ -37,6 +37,9 @@ class Mechanism:
         linear: the CPU's windowed attention can run it, for `near` gives all it needs; within
             windows up to `widest`.
         fixed: the fused kernels give its tensors no gradients.
+        translation_invariant: shifting all ids changes no bit, since scores are functions of
+            integer id differences. Not so where the id itself is read (FIRE), nor where the
+            difference decides in exact arithmetic but not in rounding (rotary).
     """
 
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -44,6 +47,7 @@ class Mechanism:
     linear: ClassVar[bool] = False
     widest: ClassVar[int] = 2**31 - 1
     fixed: ClassVar[bool] = False
+    translation_invariant: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         MECHANISMS[cls.__name__] = cls

@@ -22,6 +22,7 @@ class NoMechanism(Mechanism):
 
     acts_by = "nothing"
     linear = True
+    translation_invariant = True
     fused = "NONE"
 
     def near(self, reach: int) -> None:
@@ -43,6 +44,7 @@ class BiasTable(Mechanism):
     table: Tensor
     shapes: ClassVar = {"table": ("H", "2R+1")}
     linear = True
+    translation_invariant = True
     fused = "TABLE"
 
     def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
@@ -69,6 +71,7 @@ class BucketBias(Mechanism):
     max_distance: int = 128
     bidirectional: bool = False
     shapes: ClassVar = {"table": ("H", "NB")}
+    translation_invariant = True
     fused = "TABLE"
 
     def __post_init__(self) -> None:
@@ -147,6 +150,7 @@ class Alibi(Mechanism):
     slopes: Tensor
     shapes: ClassVar = {"slopes": ("H",)}
     linear = True
+    translation_invariant = True
     # `near` is a table of a head's differences, two windows wide.
     widest = 2**20
     fused = "ALIBI"
@@ -176,6 +180,7 @@ class Kerple(Mechanism):
     r2: Tensor
     form: str = "log"
     shapes: ClassVar = {"r1": ("H",), "r2": ("H",)}
+    translation_invariant = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -247,6 +252,7 @@ class Content(Mechanism):
     key_vectors: Tensor | None
     shapes: ClassVar = {"query_vectors": ("H", "2R+1", "D"), "key_vectors": ("H", "2R+1", "D")}
     acts_by = "content"
+    translation_invariant = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

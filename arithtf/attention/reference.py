@@ -13,20 +13,27 @@ A query that sees nothing gives exactly 0 and zero gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from arithtf.attention.call import Call, Scale
 from arithtf.attention.mechanism import LogScale
 
+Touch = Callable[[str, Tensor], Tensor]
 
-def attention(call: Call, *, look: bool = True) -> Tensor:
+
+def attention(call: Call, *, look: bool = True, touch: Touch | None = None) -> Tensor:
     """Attention as the module docstring defines it, in the dtype of the inputs.
 
     Args:
         call: what is asked.
         look: look at the data to skip the treatment of NaN and inf where there is none; False
             while a tracer runs this on tensors without data.
+        touch: called with "attn_scores" and the scores [B, H, Tq, Tk], -inf where not visible (but
+            in rows that see nothing, which are finite), then with "pattern" and the weights, which
+            are 0 there. What it returns is gone on with.
 
     Returns:
         [B, H, Tq, D].
@@ -60,8 +67,13 @@ def attention(call: Call, *, look: bool = True) -> Tensor:
         scores += torch.zeros_like(shown, dtype=scores.dtype).masked_fill_(~shown, float("-inf"))
     else:
         scores = scores.masked_fill(~shown, float("-inf"))
-    out = scores.softmax(-1) @ value
-    out = out if empty is None else out.masked_fill(empty, 0.0)
+    if touch is None:
+        out = scores.softmax(-1) @ value
+        out = out if empty is None else out.masked_fill(empty, 0.0)
+    else:
+        weights = touch("attn_scores", scores).softmax(-1)
+        weights = weights if empty is None else weights.masked_fill(empty, 0.0)
+        out = touch("pattern", weights) @ value
     return out if poisoned is None else out.masked_fill(poisoned, float("nan"))
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from arithtf.model.transformer import NORM_EPS
+from arithtf.model.blocks import NORM_EPS
 
 UNIT = 2.0**-24
 ULPS = 4

@@ -11,9 +11,10 @@ import torch
 from arithtf import _core
 from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, conflicts_of
 from arithtf.certify.cover import WindowLike, finite_windows
+from arithtf.certify.rounding import BOUNDED
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.encodings import MechanismSpec
-from arithtf.model import Model, Transformer
+from arithtf.model import Model, ModelConfig, Transformer
 from arithtf.tasks import ArithmeticTask, Coupling, Operands, Task
 
 
@@ -106,12 +107,13 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
     Raises:
         CannotCertify: they do not.
     """
-    if not isinstance(model, Transformer):
-        raise CannotCertify(
-            f"{type(model).__name__} is a model of somebody's own: what its predictions depend on "
-            "and how they round is not known; arithtf's Transformer can be certified"
-        )
     config, encoding = model.config, model.config.encoding
+    if type(model) is not Transformer or type(config) is not ModelConfig:
+        what = type(config if type(model) is Transformer else model).__name__
+        raise CannotCertify(
+            f"{what} is a model of somebody's own: what its predictions depend on and how they "
+            "round is not known; arithtf's Transformer can be certified"
+        )
     attention = config.blocks.count("attention")
     if attention != 1:
         raise CannotCertify(
@@ -131,22 +133,43 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
                 f"level {level.name!r} has no window: a query sees ever more keys as operands "
                 "grow, and there is no finite set of contexts; train with a window"
             )
-    able = [name for name, spec in MechanismSpec.registry.items()
-            if spec.translation_invariant and spec.bounded]  # fmt: skip
     if not encoding.translation_invariant:
         part = encoding.embedding or encoding.mechanism
         raise CannotCertify(
             f"{part.registry.kind} {part.name!r} depends on the ids themselves or rounds "
             "differently at each, not on differences alone, so far places are not like near ones; "
-            f"use no embedding and a mechanism of {able}"
+            f"use no embedding and a mechanism of {_bounded()}"
         )
-    if not encoding.mechanism.bounded:
+    if encoding.mechanism.acts_as not in BOUNDED:
         raise CannotCertify(
-            f"mechanism {encoding.mechanism.name!r} has no rounding bound; use one of {able}"
+            f"mechanism {encoding.mechanism.name!r} has no rounding bound; use one of {_bounded()}"
         )
+    _require_arithmetic(config)
     _require_weights(model)
     _require_float32()
     return model
+
+
+def _bounded() -> list[str]:
+    return [name for name, spec in MechanismSpec.registry.items() if spec().acts_as in BOUNDED]
+
+
+def _require_arithmetic(config: ModelConfig) -> None:
+    """Check that a model computes what the rounding bound is for.
+
+    Dropout is not in it: it acts in training only.
+    """
+    covered = {
+        name: getattr(ModelConfig, name)
+        for name in ("norm", "activation", "bias", "causal", "key_heads")
+    }
+    for name, value in covered.items():
+        if getattr(config, name) != value:
+            raise CannotCertify(
+                f"the model has {name}={getattr(config, name)!r}; the rounding bound covers "
+                "RMSNorm and ReLU without biases, in causal order, each head with keys of its own: "
+                f"use {name}={value!r}"
+            )
 
 
 def _require_weights(model: Transformer) -> None:

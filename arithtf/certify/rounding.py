@@ -50,6 +50,9 @@ from arithtf.model import Transformer
 from arithtf.model.transformer import MLP, Attention
 from arithtf.threads import in_parallel
 
+BOUNDED = (NoMechanism, BiasTable, BucketBias, Alibi, Content)
+"""Mechanisms whose scores have a bound here; not classes derived from them, which may differ."""
+
 
 class ContextBounds(NamedTuple):
     """N contexts in exact arithmetic, and what rounding can do.
@@ -83,7 +86,7 @@ def context_bounds(
     """Exact logits and margins of all contexts, and how far float32 can be from them.
 
     Args:
-        model: one attention block, its mechanism one that `_relate` knows.
+        model: one attention block, its mechanism one of BOUNDED.
         contexts: N contexts with their targets.
         bos: token of the sinks.
         chunk: contexts at a time.
@@ -93,7 +96,7 @@ def context_bounds(
     jobs = [(first, min(first + chunk, count)) for first in range(0, count, chunk)]
     parts = list(in_parallel(evaluation.bounds, jobs, torch.device("cpu")))
     if not parts:
-        empty = torch.empty(0, model.config.vocabulary, dtype=torch.float64)
+        empty = torch.empty(0, len(model.readout), dtype=torch.float64)
         return ContextBounds(empty, empty, empty[:, 0], empty[:, 0], empty[:, 0])
     return ContextBounds(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
@@ -161,6 +164,8 @@ class _Evaluation:
     def _relate(self, plain: _Scores, none: Tensor, difference: int) -> tuple[_Scores, Tensor]:
         """Scores and biases of one difference."""
         mechanism = self.block.mechanism()
+        if type(mechanism) not in BOUNDED:
+            raise TypeError(f"the rounding of {type(mechanism).__name__} has no bound")
         if isinstance(mechanism, Content):
             return self._with_content(plain, mechanism, difference), none
         if isinstance(mechanism, BiasTable):
@@ -170,9 +175,7 @@ class _Evaluation:
             return plain, exact(mechanism.table)[:, bucket]
         if isinstance(mechanism, Alibi):
             return plain, -exact(mechanism.slopes) * abs(difference)
-        if isinstance(mechanism, NoMechanism):
-            return plain, none
-        raise TypeError(f"the rounding of {type(mechanism).__name__} has no bound")
+        return plain, none
 
     def _with_content(self, plain: _Scores, mechanism: Content, difference: int) -> _Scores:
         """Scores plus q . key_vector and query_vector . k of one difference."""
@@ -223,7 +226,7 @@ class _Evaluation:
         # Weights added up per token: mixing V values is one product instead of a gather.
         heads, count, width = seen_HNW.shape
         index = token.expand(heads, -1, -1)
-        room = torch.zeros(heads, count, self.config.vocabulary, dtype=torch.float64)
+        room = torch.zeros(heads, count, len(self.stream_VC.value), dtype=torch.float64)
         p_HNV, ep_HNV = (room.scatter_add(2, index, part) for part in weight)
         mixed = self.value_HVD
         reach = mixed.value.abs() + mixed.error

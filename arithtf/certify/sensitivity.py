@@ -91,7 +91,7 @@ class Tail:
     def __init__(self, model: Transformer, blocks: Sequence[MLP]) -> None:
         self.blocks = [layers(block) for block in blocks]
         self.gain = exact(model.norm.weight)
-        self.unembedding = prepare(model.unembedding.weight)
+        self.unembedding = prepare(model.readout)
 
     def forward(self, x: Bounded) -> tuple[Bounded, list[Steps], Bounded]:
         """Logits of streams [N, C], the blocks' steps, and the last norm's output."""

@@ -7,7 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
-MODEL = {"name", "vocabulary", "levels", "width", "heads", "hidden", "blocks", "encoding"}
+FIXED: dict[str, Any] = {
+    "name": "transformer",
+    "block_encodings": [],
+    "key_heads": None,
+    "causal": True,
+    "norm": "rms",
+    "activation": "relu",
+    "bias": False,
+    "tied": False,
+}
+"""Settings that have one value in every model that is known here."""
+MODEL = {
+    "vocabulary",
+    "levels",
+    "width",
+    "heads",
+    "hidden",
+    "blocks",
+    "encoding",
+    "dropout",
+    "init",
+    *FIXED,
+}
 ENCODING = {"embedding", "mechanism", "windows", "head_levels", "sinks", "logit_scale"}
 ATTENTION = ("norm.weight", "query.weight", "key.weight", "value.weight", "out.weight")
 MLP = ("norm.weight", "up.weight", "down.weight")
@@ -39,12 +61,13 @@ def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
         ("mechanism", mechanism, settings | {"name"}),
     )
     problems = []
-    if model.get("name") != "transformer":
-        problems.append(f"the model is a {model.get('name')!r}, not a transformer")
     for what, found, expected in parts:
         if set(found) != expected:
             differing = sorted(set(found) ^ expected)
             problems.append(f"the {what}'s settings {differing} are unknown or missing")
+    for name, value in FIXED.items():
+        if model.get(name) != value or type(model[name]) is not type(value):
+            problems.append(f"the model has {name}={model.get(name)!r}, known is {value!r}")
     attention = ATTENTION + own
     if encoding["logit_scale"] == "head":
         attention += ("mechanism.logit_scale",)

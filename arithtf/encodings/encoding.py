@@ -76,12 +76,12 @@ class Encoding:
     @property
     def linear(self) -> bool:
         """Attention on a CPU takes time linear in the tokens."""
-        return self.finite and self.mechanism.linear
+        return self.finite and self.mechanism.acts_as.linear
 
     @property
     def translation_invariant(self) -> bool:
         """Shifting all ids changes no bit: they act by integer differences, and add no vectors."""
-        return self.embedding is None and self.mechanism.translation_invariant
+        return self.embedding is None and self.mechanism.acts_as.translation_invariant
 
     def levels_of_heads(self, heads: int) -> tuple[int, ...]:
         """The level each of `heads` heads reads.

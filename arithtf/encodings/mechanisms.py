@@ -88,8 +88,6 @@ class MechanismModule(nn.Module):
 class NoPE(MechanismSpec, name="none"):
     """Scores do not depend on ids (arXiv 2305.19466), which act by windows or an embedding."""
 
-    linear = bounded = True
-
     def initial(self, heads: int, head_dim: int, generator: Generator) -> Tensors:
         """None."""
         return {}
@@ -107,7 +105,6 @@ class Table(MechanismSpec, name="table"):
         reach: differences are clipped to [-reach, reach].
     """
 
-    linear = bounded = True
     reach: int = 16
 
     def __post_init__(self) -> None:
@@ -130,7 +127,6 @@ class T5(MechanismSpec, name="t5"):
         buckets, max_distance, bidirectional: see `arithtf.attention.BucketBias`.
     """
 
-    bounded = True
     buckets: int = 32
     max_distance: int = 128
     bidirectional: bool = False
@@ -155,7 +151,6 @@ class ALiBi(MechanismSpec, name="alibi"):
         learned: train the slopes, from the paper's on.
     """
 
-    linear = bounded = True
     learned: bool = False
 
     @property
@@ -225,7 +220,6 @@ class FIRE(MechanismSpec, name="fire"):
         width: of its hidden layer.
     """
 
-    translation_invariant = False
     width: int = 32
 
     def __post_init__(self) -> None:
@@ -259,7 +253,6 @@ class Shaw(MechanismSpec, name="shaw"):
         reach: differences are clipped to [-reach, reach].
     """
 
-    bounded = True
     reach: int = 16
 
     def __post_init__(self) -> None:
@@ -296,7 +289,6 @@ class RoPE(MechanismSpec, name="rotary"):
         base: of the frequencies.
     """
 
-    translation_invariant = False
     base: float = 10000.0
 
     def __post_init__(self) -> None:

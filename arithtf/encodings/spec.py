@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -66,22 +67,18 @@ class EmbeddingSpec(Spec):
 class MechanismSpec(Spec):
     """How id differences act on attention scores: tensors, and the mechanism made of them.
 
-    A subclass is a frozen dataclass with `initial` and `mechanism`.
-
-    Class variables:
-        linear: within windows, attention on a CPU takes time linear in the tokens.
-        translation_invariant: shifting all ids changes no bit, since scores are functions of
-            integer id differences. Not so where the id itself is read (FIRE), nor where the
-            difference decides in exact arithmetic but not in rounding (rotary).
-        bounded: `arithtf.certify.rounding` bounds the rounding of the scores.
+    A subclass is a frozen dataclass with `initial` and `mechanism`. Its traits are those of the
+    class of `arithtf.attention` that `mechanism` makes.
     """
 
     registry: ClassVar[Registry[Any]] = Registry(
         "mechanism", "a subclass of MechanismSpec", lambda found: _derives(found, MechanismSpec)
     )
-    linear: ClassVar[bool] = False
-    translation_invariant: ClassVar[bool] = True
-    bounded: ClassVar[bool] = False
+
+    @property
+    def acts_as(self) -> type[Mechanism]:
+        """The class of the mechanism that attention is called with."""
+        return _acts_as(self)
 
     @property
     def trained(self) -> bool:
@@ -107,6 +104,11 @@ class MechanismSpec(Spec):
             tensors: those of `initial`, with the values that they have now.
         """
         raise NotImplementedError
+
+
+@lru_cache
+def _acts_as(spec: MechanismSpec) -> type[Mechanism]:
+    return type(spec.mechanism(spec.initial(4, 16, torch.Generator())))
 
 
 def _derives(found: object, base: type[Spec]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arithtf.attention import Window
-from arithtf.model import Model
+from arithtf.model import Model, Transformer
 
 
 def windows_of(model: Model) -> tuple[tuple[int, int], ...]:
@@ -24,8 +24,11 @@ def windows_of(model: Model) -> tuple[tuple[int, int], ...]:
 
 
 def is_windowed(model: Model) -> bool:
-    """A prediction depends on the keys in its window and nothing else."""
-    return model.config.windowed
+    """A prediction depends on the keys in its window and nothing else.
+
+    A class derived from `Transformer` may compute something else with the same config.
+    """
+    return type(model) is Transformer and model.config.windowed
 
 
 def is_local(model: Model) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from arithtf.certify.contexts import layouts, tour
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.evaluate.problems import (
     SHARE,
@@ -228,9 +229,6 @@ def _decades(sizes: Sizes) -> list[int]:
 
 
 def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
-    # Certificates import the verifier: here, so that either room can be imported first.
-    from arithtf.certify.contexts import layouts, tour
-
     encoding = judge.model.config.encoding
     if not judge.model.config.windowed:
         raise _NoSuite(

@@ -281,8 +281,8 @@ class _Reach:
 
 def _is_dense(model: Model, impl: str) -> bool:
     """Whether attention stores the scores of all its queries and keys."""
-    own = isinstance(model, Transformer)
-    linear = own and model.config.encoding.linear and model.device.type == "cpu"
+    linear = isinstance(model, Transformer) and model.device.type == "cpu"
+    linear = linear and all(encoding.linear for encoding in model.config.encodings)
     return not (linear and impl in ("auto", "cpu"))
 
 

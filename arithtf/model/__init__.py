@@ -1,7 +1,18 @@
-"""The transformer."""
+"""The transformer, its sizes, and what one forward pass can keep, read and replace."""
 
 from arithtf.model.base import Model
+from arithtf.model.cache import Cache
+from arithtf.model.config import ModelConfig
 from arithtf.model.local import context_logits, local_inputs
-from arithtf.model.transformer import ModelConfig, Transformer
+from arithtf.model.trace import Trace
+from arithtf.model.transformer import Transformer
 
-__all__ = ["Model", "ModelConfig", "Transformer", "context_logits", "local_inputs"]
+__all__ = [
+    "Cache",
+    "Model",
+    "ModelConfig",
+    "Trace",
+    "Transformer",
+    "context_logits",
+    "local_inputs",
+]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from arithtf.model.transformer import ModelConfig
+    from arithtf.model.config import ModelConfig
 
 
 class Model(nn.Module):
@@ -27,26 +27,27 @@ class Model(nn.Module):
 
     def forward(
         self,
-        tokens_BT: Tensor,
-        query_ids_BLT: Tensor,
-        key_ids_BLT: Tensor,
+        tokens: Tensor,
+        query_ids: Tensor,
+        key_ids: Tensor,
         *,
         start: int = 0,
         stop: int | None = None,
         impl: str = "auto",
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, ...]:
         """Next-token logits of columns start .. stop-1.
 
         Args:
-            tokens_BT: integer tokens [B, T].
-            query_ids_BLT: int32 [B or 1, L, T], ids of what the next token needs.
-            key_ids_BLT: int32 [B or 1, L, T], ids of what each token is.
+            tokens: integer tokens [B, T], or [B, T, F] where the vocabulary has factors.
+            query_ids: int32 [B or 1, L, T], ids of what the next token needs.
+            key_ids: int32 [B or 1, L, T], ids of what each token is.
             start: first column whose next token is wanted.
             stop: one past the last such column; T if None.
             impl: implementation of attention, see `arithtf.attention`.
 
         Returns:
-            Logits [B, stop - start, V]; those of a column depend on no later column.
+            Logits [B, stop - start, V], a tuple of them where tokens have factors. Those of a
+            column depend on no later column, unless the config is not `causal`.
         """
         raise NotImplementedError
 

@@ -105,5 +105,5 @@ def context_logits(
 
     parts = [slice(i, i + chunk) for i in range(0, len(tokens), chunk)]
     if not parts:
-        return torch.empty(0, model.config.vocabulary)
+        return torch.empty(0, sum(model.config.factors))
     return torch.cat(list(in_parallel(work, parts, model.device)))

@@ -4,266 +4,36 @@ A pre-norm decoder whose blocks are listed one by one, so that one windowed atte
 several position-wise layers (the shape a certificate needs) is as easy to write as the usual
 alternation. Positions enter through the ids alone (see `arithtf.encodings`).
 
-Shape suffixes: B batch, T columns, Q query columns, L levels, H heads, D head dim, C width,
-V vocabulary.
+Shape suffixes: B batch, T columns, F factors of a token, L levels, C width, V vocabulary.
 
 Initialisation, from the seed's generator, in the order of `named_parameters`:
 
-| parameter | values |
-|---|---|
-| token embedding [V, C] | normal, standard deviation 1 |
-| every linear weight [out, in] | normal, standard deviation in^-1/2 |
-| norm gains | 1 |
-| encoding parameters | as the encoding's source says (`arithtf.encodings`) |
+| parameter | init="fan-in" | init="gpt2" |
+|---|---|---|
+| token embedding [V, C] | normal, standard deviation 1 | 0.02 |
+| linear weight [out, in] | normal, standard deviation in^-1/2 | 0.02 |
+| the last one of a block | the same | 0.02 / sqrt(number of blocks) |
+| gains; biases | 1; 0 | 1; 0 |
+| position embedding | as its source says | 0.02 times that |
+| tensors of mechanisms | as their source says | the same |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
-
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arithtf.attention import KeyOrder, Positions, attention, attention_step
-from arithtf.encodings import Encoding
 from arithtf.model.base import Model
-from arithtf.origin import Registry
+from arithtf.model.blocks import MLP, Attention, ByToken, Pass, norm
+from arithtf.model.cache import Cache
+from arithtf.model.config import ModelConfig
+from arithtf.model.trace import Trace
 
-Block = Literal["attention", "mlp"]
-NORM_EPS = 1e-6
+__all__ = ["MLP", "Attention", "Transformer"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Sizes of a transformer.
-
-    Args:
-        vocabulary: number of tokens V.
-        levels: number of id systems L the task's coupling hands out.
-        width: residual width C; a multiple of `heads`.
-        heads: attention heads H.
-        hidden: width of the ReLU layer inside an MLP block.
-        blocks: "attention" and "mlp" blocks in order.
-        encoding: how ids act in attention.
-
-    Raises:
-        ValueError: sizes that do not fit each other.
-    """
-
-    vocabulary: int
-    levels: int = 1
-    width: int = 64
-    heads: int = 4
-    hidden: int = 256
-    blocks: tuple[Block, ...] = ("attention", "mlp")
-    encoding: Encoding = field(default_factory=Encoding)
-
-    registry: ClassVar[Registry[type[ModelConfig]]]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        for name in ("vocabulary", "levels", "width", "heads", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ValueError(
-                f"width must be a multiple of heads, got width={self.width}, heads={self.heads}"
-            )
-        unknown = set(self.blocks) - {"attention", "mlp"}
-        if unknown or "attention" not in self.blocks:
-            raise ValueError(
-                "blocks must be 'attention' and 'mlp' with at least one 'attention', "
-                f"got {self.blocks}"
-            )
-        if len(self.encoding.windows) != self.levels:
-            raise ValueError(
-                f"the encoding needs one window per level: {self.levels} levels, "
-                f"{len(self.encoding.windows)} windows; give windows=(...) of that length"
-            )
-
-    @property
-    def windowed(self) -> bool:
-        """A prediction depends on the keys in the query's windows and nothing else.
-
-        So with one attention block, windows on every level and all other blocks position-wise. Of
-        other people's models nothing is known.
-        """
-        own = type(self) is ModelConfig
-        return own and self.blocks.count("attention") == 1 and self.encoding.finite
-
-    def build(self, *, seed: int = 0) -> Model:
-        """The model with its initial weights.
-
-        Args:
-            seed: of the weights; the global generator is left alone.
-        """
-        return Transformer(self, seed=seed)
-
-
-ModelConfig.registry = Registry(
-    "model",
-    "a subclass of ModelConfig",
-    lambda v: isinstance(v, type) and issubclass(v, ModelConfig),
-)
-ModelConfig.registry.add("transformer", ModelConfig)
-
-
-class Attention(nn.Module):
-    """One attention block: norm, projections, `arithtf.attention`, output projection."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width, self.heads = config.width, config.heads
-        self.encoding = config.encoding
-        self.norm = nn.RMSNorm(width, eps=NORM_EPS)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-        self.mechanism = config.encoding.build(config.heads, width // config.heads)
-
-    def forward(
-        self,
-        source: Tensor | tuple[Tensor, Tensor],
-        query_ids: Tensor,
-        key_ids: Tensor,
-        first: int,
-        end: int,
-        impl: str = "auto",
-    ) -> Tensor:
-        """Attention output for query columns first .. end-1.
-
-        Args:
-            source: the residual stream [B, T, C]; or tokens [B, T] with the table [V, C] of which
-                the stream still holds one row per token. Then queries, keys and values are
-                functions of the token alone: computed once per vocabulary entry and looked up,
-                which replaces three products over all columns by three over V rows.
-            query_ids, key_ids: int32 [B or 1, L, T].
-            first, end: the query columns.
-            impl: see `arithtf.attention`.
-
-        Returns:
-            [B, end - first, C].
-        """
-        if isinstance(source, tuple):
-            tokens_BT, table_VC = source
-            n_VC = self.norm(table_VC)
-            query = F.embedding(tokens_BT[:, first:end], self.query(n_VC))
-            key = F.embedding(tokens_BT, self.key(n_VC))
-            value = F.embedding(tokens_BT, self.value(n_VC))
-        else:
-            n_BTC = self.norm(source)
-            query = self.query(n_BTC[:, first:end])
-            key, value = self.key(n_BTC), self.value(n_BTC)
-        return self.attend(query, key, value, query_ids[..., first:end], key_ids, first, impl)
-
-    def attend(
-        self,
-        query_BQC: Tensor,
-        key_BTC: Tensor,
-        value_BTC: Tensor,
-        query_ids: Tensor,
-        key_ids: Tensor,
-        first: int,
-        impl: str = "auto",
-    ) -> Tensor:
-        """The block's attention over projected columns, which a decoder may have cached.
-
-        Args:
-            query_BQC: projected queries of the columns first .. first + Q - 1.
-            key_BTC, value_BTC: projected keys and values.
-            query_ids, key_ids: int32 [B or 1, L, Q] and [B or 1, L, T].
-            first: column of the first query among the keys.
-            impl: see `arithtf.attention`.
-
-        Returns:
-            [B, Q, C].
-        """
-        mixed_BHQD = attention(
-            self._split(query_BQC),
-            self._split(key_BTC),
-            self._split(value_BTC),
-            self.positions(query_ids, key_ids, first),
-            mechanism=self.mechanism(),
-            scale=self.mechanism.scale(),
-            impl=impl,
-        )
-        return self.out(mixed_BHQD.transpose(1, 2).flatten(2))
-
-    def attend_step(
-        self,
-        query_B1C: Tensor,
-        key_BTC: Tensor,
-        value_BTC: Tensor,
-        query_ids: Tensor,
-        key_ids: Tensor,
-        order: KeyOrder,
-        column: Tensor,
-        impl: str = "auto",
-    ) -> Tensor:
-        """`attend` for one column whose keys are in a cache that is sorted already.
-
-        Args:
-            query_B1C: projected queries of the column.
-            key_BTC, value_BTC: the whole cache; columns after this one may hold anything.
-            query_ids, key_ids: int32 [B or 1, L, 1] and [B or 1, L, T], the cache's.
-            order: of the cache's ids.
-            column: int32 [1] on the device.
-            impl: see `arithtf.attention.attention_step`.
-
-        Returns:
-            [B, 1, C].
-        """
-        mixed_BHQD = attention_step(
-            self._split(query_B1C),
-            self._split(key_BTC),
-            self._split(value_BTC),
-            self.positions(query_ids, key_ids),
-            order,
-            column,
-            mechanism=self.mechanism(),
-            scale=self.mechanism.scale(),
-            impl=impl,
-        )
-        return self.out(mixed_BHQD.transpose(1, 2).flatten(2))
-
-    def positions(self, query_ids: Tensor, key_ids: Tensor, first: int = 0) -> Positions:
-        """Who sees whom in this block, for queries of the columns from `first` on.
-
-        Args:
-            query_ids, key_ids: int32 [B or 1, L, Q] and [B or 1, L, T].
-        """
-        return Positions(
-            query_ids,
-            key_ids,
-            windows=self.encoding.windows,
-            head_levels=self.encoding.levels_of_heads(self.heads),
-            sinks=self.encoding.sinks,
-            query_start=first,
-        )
-
-    def _split(self, x_BTC: Tensor) -> Tensor:
-        return x_BTC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-
-class MLP(nn.Module):
-    """One position-wise block: norm, ReLU layer, projection back.
-
-    ReLU and not a smoother function: its rounding error is zero, which keeps the error bound of a
-    certificate small and free of assumptions about a math library.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.norm = nn.RMSNorm(config.width, eps=NORM_EPS)
-        self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.width, bias=False)
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """[B, T, C] -> [B, T, C]."""
-        return self.down(F.relu_(self.up(self.norm(x_BTC))))
+GPT2_STD = 0.02
 
 
 class Transformer(Model):
@@ -271,79 +41,183 @@ class Transformer(Model):
 
     Args:
         config: sizes and encoding.
-        seed: seed of the initial weights; the global generator is left alone.
+        seed: seed of the initial weights and of dropout; the global generator is left alone.
     """
+
+    offsets: Tensor
 
     def __init__(self, config: ModelConfig, *, seed: int = 0) -> None:
         super().__init__(config)
+        self.seed = seed
+        self._step: int | None = None
         with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from it
             self._build(config)
         self._initialise(seed)
 
     def _build(self, config: ModelConfig) -> None:
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        # Of tokens with factors each factor has its own rows, one below the other.
+        rows = sum(config.factors)
+        self.embedding = nn.Embedding(rows, config.width)
+        offsets = torch.tensor([0, *config.factors[:-1]]).cumsum(0).int()
+        self.register_buffer("offsets", offsets, persistent=False)
         spec = config.encoding.embedding
         read = config.levels if spec is None or spec.levels is None else len(spec.levels)
         self.positions = None if spec is None else spec.build(read, config.width)
-        self.blocks = nn.ModuleList(
-            Attention(config) if block == "attention" else MLP(config) for block in config.blocks
-        )
-        self.norm = nn.RMSNorm(config.width, eps=NORM_EPS)
-        self.unembedding = nn.Linear(config.width, config.vocabulary, bias=False)
+        self.blocks = nn.ModuleList(_blocks(config))
+        self.norm = norm(config)
+        self.unembedding = None if config.tied else nn.Linear(config.width, rows, bias=False)
 
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
-        nn.init.normal_(self.embedding.weight, std=1.0, generator=generator)
+        small = GPT2_STD if self.config.init == "gpt2" else None
+        nn.init.normal_(self.embedding.weight, std=small or 1.0, generator=generator)
+        last = [block.out if isinstance(block, Attention) else block.down for block in self.blocks]
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
+                std = small or module.in_features**-0.5
+                if small and module in last:
+                    std /= len(last) ** 0.5
+                nn.init.normal_(module.weight, std=std, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for module in self.modules():
             initialise = getattr(module, "initialise", None)
             if callable(initialise):
                 initialise(generator)
+        if small and self.positions is not None:
+            for parameter in self.positions.parameters():
+                parameter.mul_(small)
 
     def forward(
         self,
-        tokens_BT: Tensor,
-        query_ids_BLT: Tensor,
-        key_ids_BLT: Tensor,
+        tokens: Tensor,
+        query_ids: Tensor,
+        key_ids: Tensor,
         *,
         start: int = 0,
         stop: int | None = None,
         impl: str = "auto",
-    ) -> Tensor:
-        """Next-token logits of columns start .. stop-1.
+        cache: Cache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Logits of columns start .. stop-1: of their next token, or of what a task asks there.
 
         Args:
-            tokens_BT: integer tokens [B, T].
-            query_ids_BLT: int32 [B or 1, L, T], ids of what the next token needs.
-            key_ids_BLT: int32 [B or 1, L, T], ids of what each token is.
-            start: first column whose next token is wanted. Earlier columns serve as keys only,
-                so the last attention block and all after it skip them.
-            stop: one past the last such column; T if None.
+            tokens: integer tokens [B, T], or [B, T, F] where the vocabulary has factors.
+            query_ids: int32 [B or 1, L, T], ids of what the next token needs.
+            key_ids: int32 [B or 1, L, T], ids of what each token is.
+            start: first column that is asked. Earlier columns serve as keys only, so the last
+                attention block and all after it skip them.
+            stop: one past the last such column; the end of tokens if None.
             impl: implementation of attention, see `arithtf.attention`.
+            cache: what is kept of columns read before. Tokens are those of the columns after them,
+                ids those of all, of columns to come as well.
+            trace: what to read and replace on the way.
 
         Returns:
-            Logits [B, stop - start, V].
+            [B, stop - start, V]; a tuple of such tensors where tokens have factors.
+
+        Raises:
+            ValueError: a cache of a model that sees later columns; names that no tensor has;
+                training with dropout without `train_step`.
         """
-        columns = tokens_BT.shape[1]
-        stop = columns if stop is None else stop
-        tokens_BT = tokens_BT.int()
+        run = self._pass(query_ids, key_ids, impl, cache, trace)
+        begin, end = run.begin, run.begin + tokens.shape[1]
+        start, stop = max(start, begin), end if stop is None else stop
         last = max(i for i, kind in enumerate(self.config.blocks) if kind == "attention")
-        # None stands for "still a function of the token alone", see Attention.forward.
-        x: Tensor | None = None
-        if self.positions is not None:
-            read = self.config.encoding.embedded(key_ids_BLT)
-            x = self.embedding(tokens_BT) + self.positions(read)
+        stream = self._embed(tokens.int(), run)
         for i, block in enumerate(self.blocks):
             if isinstance(block, Attention):
-                first, end = (start, stop) if i == last else (0, columns)
-                source = (tokens_BT, self.embedding.weight) if x is None else x
-                mixed = block(source, query_ids_BLT, key_ids_BLT, first, end, impl)
-                before = self.embedding(tokens_BT[:, first:end]) if x is None else x[:, first:end]
-                x = before + mixed
+                first, over = (start, stop) if i == last else (begin, end)
+                stream = block(stream, run, first, over)
             else:
-                x = self.embedding(tokens_BT) if x is None else x
-                x = x + block(x)
-        return self.unembedding(self.norm(x))
+                stream = block(stream, run)
+        if cache is not None:
+            cache.length = end
+        normed = run.hook("ln_final.", "hook_normalized", self.norm(stream))
+        output = self.unembedding
+        logits = F.linear(normed, self.readout) if output is None else output(normed)
+        whole = isinstance(self.config.vocabulary, int)
+        return logits if whole else logits.split(self.config.factors, -1)
+
+    def _pass(
+        self,
+        query_ids: Tensor,
+        key_ids: Tensor,
+        impl: str,
+        cache: Cache | None,
+        trace: Trace | None,
+    ) -> Pass:
+        """What the blocks share, checked."""
+        if cache is not None and not self.config.causal:
+            raise ValueError(
+                "expected no cache: the model is not causal, so what it makes of a column changes "
+                "with each column after it"
+            )
+        if trace is not None:
+            trace.begin(self.hook_names)
+        dropout = self.config.dropout if self.training else 0.0
+        generator = None
+        if dropout:
+            if self._step is None:
+                raise ValueError(
+                    "dropout is addressed by the step: call model.train_step(step) before a "
+                    "training step's forward passes, or model.eval() where nothing is trained"
+                )
+            seed = np.random.SeedSequence([self.seed, self._step]).generate_state(1, np.uint64)
+            generator = torch.Generator(self.device).manual_seed(int(seed[0]))
+        begin = 0 if cache is None else cache.length
+        return Pass(query_ids, key_ids, begin, impl, cache, trace, dropout, generator)
+
+    def _embed(self, tokens: Tensor, run: Pass) -> Tensor | ByToken:
+        """The stream before the first block."""
+        ids = self.positions is not None
+        untouched = run.trace is None and run.generator is None and not ids
+        table = self.embedding.weight
+        if untouched and tokens.dim() == 2 and tokens.numel() >= len(table):
+            return ByToken(tokens, table)
+        x_BTC = self.embedding(tokens if tokens.dim() == 2 else tokens + self.offsets)
+        x_BTC = run.hook("", "hook_embed", x_BTC if tokens.dim() == 2 else x_BTC.sum(2))
+        if self.positions is not None:
+            read = self.config.encoding.embedded(run.key_ids)
+            added = self.positions(read[..., run.begin : run.begin + tokens.shape[1]])
+            x_BTC = x_BTC + run.hook("", "hook_pos_embed", added)
+        return run.drop(x_BTC)
+
+    def train_step(self, step: int) -> None:
+        """Called before the forward passes of each training step.
+
+        What is random in a step, which is dropout, is addressed by the seed and `step`, so that a
+        resumed run goes on with the same bytes.
+        """
+        self._step = step
+
+    @property
+    def hook_names(self) -> list[str]:
+        """Names of all that a trace can read and replace, in order."""
+        added = [] if self.positions is None else ["hook_pos_embed"]
+        names = ["hook_embed", *added]
+        for block in self.blocks:
+            assert isinstance(block, Attention | MLP)
+            names += block.hook_names
+        return [*names, "ln_final.hook_normalized"]
+
+    @property
+    def readout(self) -> Tensor:
+        """The matrix [V, C] that gives logits."""
+        return (self.unembedding or self.embedding).weight
+
+
+def _blocks(config: ModelConfig) -> list[Attention | MLP]:
+    """The blocks; an MLP right after attention is of its layer (see `arithtf.model.trace`)."""
+    made: list[Attention | MLP] = []
+    encodings, layer = iter(config.encodings), -1
+    for kind, following in zip(config.blocks, (*config.blocks[1:], None), strict=True):
+        joined = kind == "mlp" and bool(made) and isinstance(made[-1], Attention)
+        layer += not joined
+        if kind == "attention":
+            made.append(Attention(config, next(encodings), layer, closes=following != "mlp"))
+        else:
+            made.append(MLP(config, layer, opens=not joined))
+    return made

@@ -9,9 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from arithtf.attention import attention
-from arithtf.model import Model, Transformer
-from arithtf.model.transformer import Attention
+from arithtf.model import Model, Trace, Transformer
 from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Operands
 from arithtf.tasks.coupling import segment_numbers
 
@@ -50,50 +48,25 @@ class Coupled:
     level: tuple[str, ...]
 
 
+@torch.no_grad()
 def attention_weights(model: Model, batch: Batch) -> Tensor:
-    """Weights of the first attention block over all key columns, [B, H, Q, T].
-
-    Attention is linear in its values: with one-hot values its output is its weights. So they come
-    from the public operator itself, whatever the mechanism.
+    """Weights of the last attention block over all key columns, [B, H, Q, T].
 
     Args:
-        model: a transformer whose first block is attention.
+        model: any transformer.
         batch: instances; queries are the columns start .. T - 2.
 
     Raises:
-        ValueError: the model's first block is not attention, or it adds positions to embeddings.
+        ValueError: a model of another class.
     """
-    block = model.blocks[0] if isinstance(model, Transformer) else None
-    if not isinstance(block, Attention) or model.positions is not None:
-        raise ValueError("weights are drawn for models whose first block is attention on tokens")
-    heads = model.config.heads
-    tokens = torch.from_numpy(batch.tokens).long().to(model.device)
-    normed = block.norm(model.embedding(tokens))
-    first, end = batch.start, tokens.shape[1] - 1
-    query, key = (
-        part.unflatten(-1, (heads, -1)).transpose(1, 2)
-        for part in (block.query(normed[:, first:end]), block.key(normed))
-    )
-    query_ids, key_ids = (
-        torch.from_numpy(x).to(model.device) for x in (batch.query_ids, batch.key_ids)
-    )
-    positions = block.positions(query_ids[..., first:end], key_ids, first)
-    dim, parts = key.shape[-1], []
-    for column in range(0, key.shape[2], dim):
-        one_hot = torch.zeros_like(key)
-        for i in range(min(dim, key.shape[2] - column)):
-            one_hot[:, :, column + i, i] = 1.0
-        seen = attention(
-            query,
-            key,
-            one_hot,
-            positions,
-            mechanism=block.mechanism(),
-            scale=block.mechanism.scale(),
-            impl="reference",
-        )
-        parts.append(seen)
-    return torch.cat(parts, -1)[..., : key.shape[2]]
+    if not isinstance(model, Transformer):
+        raise ValueError(f"weights are drawn for a Transformer, got {type(model).__name__}")
+    name = [name for name in model.hook_names if name.endswith("attn.hook_pattern")][-1]
+    arrays = (batch.tokens, batch.query_ids, batch.key_ids)
+    inputs = [torch.from_numpy(x).to(model.device) for x in arrays]
+    trace = Trace(name)
+    model(*inputs, start=batch.start, stop=batch.tokens.shape[1] - 1, trace=trace)
+    return trace[name]
 
 
 @torch.no_grad()
@@ -116,7 +89,8 @@ def coupled_attention(
     sums = weights.sum(-1)
     if np.abs(sums - 1).max() > 1e-5:
         raise ValueError(f"attention weights must sum to 1, got {sums.min()} to {sums.max()}")
-    levels = model.config.encoding.levels_of_heads(model.config.heads)
+    encoding = model.config.encodings[-1]
+    levels = encoding.levels_of_heads(model.config.heads)
     parts = _parts(batch)
     places: dict[tuple[int, int, int], Slot] = {}
     filled: list[tuple[int, int, tuple[int, int, int], int]] = []  # head, query, place, column
@@ -125,7 +99,7 @@ def coupled_attention(
         key_id = int(batch.key_ids[0, level, column])
         query_id = int(batch.query_ids[0, level, query])
         number, name = parts[column]
-        if NO_ID in (key_id, query_id) or column < model.config.encoding.sinks:
+        if NO_ID in (key_id, query_id) or column < encoding.sinks:
             place, slot = (-1, 0, number), Slot(name, None)
         else:
             place = (1, key_id - query_id, number)

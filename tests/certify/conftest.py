@@ -169,11 +169,11 @@ def tiny_recipe(base=3, width=48, **changes):
     from arithtf.tasks import Addition, couplings
 
     task = Addition(base=base, format=changes.pop("format", "natural"))
-    blocks = changes.pop("blocks", ("attention", "mlp"))
+    parts = {"blocks": changes.pop("blocks", ("attention", "mlp")), **changes.pop("model", {})}
     values = dict(mechanism=Table(reach=1), windows=((1, 0),), sinks=1) | changes
     model = ModelConfig(
         vocabulary=task.vocabulary.size, levels=1, width=width, heads=4, hidden=2 * width,
-        blocks=blocks, encoding=Encoding(**values),
+        encoding=Encoding(**values), **parts,
     )  # fmt: skip
     return Recipe(name="tiny", task=task, coupling=couplings.columns(task), model=model)
 
@@ -201,4 +201,5 @@ def tiny(tmp_path_factory):
     return SimpleNamespace(
         recipe=recipe, task=recipe.task, coupling=recipe.coupling, model=model, run=run,
         contexts=found.contexts, operands=found.operands, make=tiny_recipe, write=write_run,
+        fit=fit,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from arithtf.certify import (
     collect,
 )
 from arithtf.encodings import FIRE, KERPLE, Learned, RoPE, Sinusoidal
-from arithtf.model import Transformer
+from arithtf.model import ModelConfig, Transformer
 from arithtf.runs import weights_hash
 from arithtf.tasks import Addition, Batch, Operands, couplings
 
@@ -120,6 +120,12 @@ def refuse(tiny, recipe, seed=0):
         (dict(mechanism=RoPE()), "depends on the ids"),
         (dict(mechanism=FIRE()), "depends on the ids"),
         (dict(mechanism=KERPLE()), "no rounding bound"),
+        (dict(model=dict(norm="layer")), "norm='layer'; the rounding bound covers RMSNorm"),
+        (dict(model=dict(activation="gelu")), "use activation='relu'"),
+        (dict(model=dict(activation="swiglu")), "use activation='relu'"),
+        (dict(model=dict(bias=True)), "use bias=False"),
+        (dict(model=dict(causal=False)), "use causal=True"),
+        (dict(model=dict(key_heads=2)), "use key_heads=None"),
         (dict(sinks=2), "2 sinks"),
         (dict(windows=((0, 0),)), "too small"),
         (dict(windows=((0, 1),)), "too small"),
@@ -131,6 +137,33 @@ def test_what_cannot_be_proved_is_refused_before_the_model_runs(tiny, monkeypatc
 
     monkeypatch.setattr(Transformer, "forward", forward)
     assert reason in refuse(tiny, tiny.make(**changes)).reason
+
+
+class Mine(Transformer):
+    """Of somebody else's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MineConfig(ModelConfig):
+    """Of somebody else's."""
+
+
+def test_models_that_are_not_quite_arithtfs_are_refused(tiny):
+    """A derived class may compute something else with the same weights."""
+    recipe = tiny.make()
+    for model in (Mine(recipe.model), Transformer(MineConfig(**vars(recipe.model)))):
+        result = certify(model, recipe.task, recipe.coupling)
+        assert result.verdict == "refused"
+        assert "a model of somebody's own" in result.reason
+
+
+@pytest.mark.parametrize("changes", [dict(dropout=0.2), dict(tied=True)])
+def test_dropout_and_tied_embeddings_can_be_certified(tiny, changes):
+    """Dropout plays no part after training; a tied matrix is a matrix."""
+    recipe = tiny.make(model=changes)
+    found = tiny.contexts
+    model = tiny.fit(Transformer(recipe.model, seed=1).eval(), recipe.task, found)
+    assert certify(model, recipe.task, recipe.coupling).certified
 
 
 def test_other_number_formats_are_refused(tiny):
@@ -225,7 +258,7 @@ def test_mistake_in_the_tour_alone_takes_the_certificate_back(tiny):
 
 
 def test_arguments():
-    with pytest.raises(TypeError, match="Transformer"):
+    with pytest.raises(TypeError, match="expected a Model"):
         certify(3, Addition(), couplings.columns(Addition()))
 
 

@@ -79,14 +79,31 @@ CASES = {
         Encoding(mechanism=Table(), windows=(1,), sinks=1, logit_scale="log"),
         TWO,
     ),
+    "grouped queries, GELU, layer norms, biases, tied": (
+        couplings.index(TASK),
+        Encoding(mechanism=RoPE()),
+        TWO,
+        dict(key_heads=2, activation="gelu", norm="layer", bias=True, tied=True),
+    ),
+    "an encoding per block": (
+        couplings.columns(TASK),
+        Encoding(embedding=LEARNED),
+        TWO,
+        dict(
+            block_encodings=(
+                Encoding(mechanism=Table(), windows=((1, 0),), sinks=1),
+                Encoding(mechanism=ALiBi()),
+            )
+        ),
+    ),
 }
 
 
 def make(case, seed):
-    coupling, encoding, blocks = CASES[case]
+    coupling, encoding, blocks, *changes = CASES[case]
     config = ModelConfig(
         vocabulary=TASK.vocabulary.size, levels=len(coupling.levels), width=32, hidden=48,
-        blocks=blocks, encoding=encoding,
+        blocks=blocks, encoding=encoding, **dict(*changes),
     )  # fmt: skip
     return Transformer(config, seed=seed).eval(), coupling
 
@@ -123,6 +140,8 @@ def test_what_is_local_and_what_is_windowed():
     fire = Transformer(ModelConfig(vocabulary=15, encoding=encoding))
     assert is_windowed(fire)
     assert not is_local(fire)
+    bidirectional = ModelConfig(vocabulary=15, encoding=Encoding(windows=(1,)), causal=False)
+    assert not is_windowed(Transformer(bidirectional))
 
 
 @pytest.mark.parametrize("name", ["trained", "damaged", "broken", "random"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -174,6 +175,21 @@ def test_resuming_a_finished_run_changes_nothing(tiny, tmp_path, contents):
     again = train(tiny, tmp_path, resume=True, device="cpu")
     assert contents(tmp_path) == before
     assert weights_hash(again) == weights_hash(model)
+
+
+def test_dropout_resumes_to_the_same_bytes(tiny, tmp_path, contents):
+    """Its masks are addressed by the step, so no generator's state is lost."""
+    recipe = replace(tiny, model=replace(tiny.model, dropout=0.2))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+
+    def copy_at_six(metrics):  # the state is then that of step 4
+        if metrics.step == 6:
+            shutil.copytree(whole, cut)
+
+    dropped = train(recipe, whole, device="cpu", progress=copy_at_six)
+    train(recipe, cut, resume=True, device="cpu")
+    assert contents(cut) == contents(whole)
+    assert not torch.equal(dropped.embedding.weight, train(tiny).embedding.weight)
 
 
 def test_resuming_an_empty_directory_starts(tiny, tmp_path, contents):
