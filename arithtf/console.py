@@ -94,9 +94,12 @@ def progress(what: str, total: int) -> Iterator[Update]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
         TextColumn("{task.fields[text]}", style="dim"),
-    )  # fmt: skip
+    )
     with Progress(*columns) as bar:
         task = bar.add_task(what, total=total, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)

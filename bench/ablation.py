@@ -81,9 +81,13 @@ def row_of(name: str, without: str, seeds: Iterable[tuple[dict[int, float], floa
     """Median and worst exact match at each length, over all seeds."""
     shares, seconds = zip(*seeds, strict=True)
     row: Row = {
-        "recipe": name, "without": without, "grade": "sampled", "seeds": len(shares),
-        "count": count_of(name), "trained_to": get_recipe(name).lengths[1],
-    }  # fmt: skip
+        "recipe": name,
+        "without": without,
+        "grade": "sampled",
+        "seeds": len(shares),
+        "count": count_of(name),
+        "trained_to": get_recipe(name).lengths[1],
+    }
     for length in shares[0]:
         values = [share[length] for share in shares]
         row[f"median_{length}"], row[f"worst_{length}"] = statistics.median(values), min(values)

@@ -191,9 +191,13 @@ def measure(parts: Iterable[str], device: str = "cuda") -> Iterator[Row]:
 
 
 def _row(
-    part: str, shape: tuple[int, int, int, int], function: Callable[..., Tensor],
-    inputs: list[Tensor], product: float, copy: float,
-) -> Row:  # fmt: skip
+    part: str,
+    shape: tuple[int, int, int, int],
+    function: Callable[..., Tensor],
+    inputs: list[Tensor],
+    product: float,
+    copy: float,
+) -> Row:
     """Times of one contender on one shape."""
     batch, heads, tokens, dim = shape
     gpu = inputs[0].device.type == "cuda"
@@ -211,9 +215,10 @@ def _row(
     if part == "classic":
         speed = operations / forward / 1e12
         return row | {
-            "tflops": speed, "both_tflops": 3.5 * operations / whole / 1e12,
+            "tflops": speed,
+            "both_tflops": 3.5 * operations / whole / 1e12,
             "of_limit": speed / product,
-        }  # fmt: skip
+        }
     gbps = 4 * batch * heads * tokens * dim * 2 / forward / 1e9
     return row | {"gbps": gbps, "of_limit": gbps / copy}
 

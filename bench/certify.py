@@ -55,7 +55,7 @@ def certificates() -> Iterator[Row]:
 
 def _parts(name: str, threads: int) -> Iterator[Row]:
     recipe = get_recipe(*name.split())
-    task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
+    task, coupling, encoding = recipe.arithmetic, recipe.coupling, recipe.model.encoding
     model = Transformer(recipe.model, seed=recipe.seed).eval()
     contexts = check_task(task, coupling, encoding.windows, sinks=encoding.sinks).contexts
     bos, pad = task.vocabulary.bos, task.vocabulary.pad

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from arithtf.evaluate import Solver, stress, verify_operands
-from arithtf.model import Transformer
+from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_model
 from arithtf.tasks import Address, Draw, Operands
@@ -30,7 +30,7 @@ EQUAL_WORK = 1_000_000
 
 
 @cache
-def adder() -> tuple[Transformer, Recipe]:
+def adder() -> tuple[Model, Recipe]:
     """The model under measurement and its recipe."""
     run = os.environ.get("ARITHTF_RUN")
     if run is not None:
@@ -61,12 +61,12 @@ def verify_rows() -> Iterator[Row]:
     model, recipe = adder()
     imports = peak_mib()
     for digits in DIGITS:
-        operands = recipe.task.operands(
+        operands = recipe.arithmetic.operands(
             Address(1, "all", 0), Draw((digits, digits), max(1, EQUAL_WORK // digits))
         )
 
         def work(operands: Operands = operands) -> None:
-            verdict = verify_operands(model, recipe.task, recipe.coupling, operands)
+            verdict = verify_operands(model, recipe.arithmetic, recipe.coupling, operands)
             if not verdict.exact.all():
                 raise RuntimeError("the model under measurement errs; train it to the end")
 

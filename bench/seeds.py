@@ -15,9 +15,16 @@ from bench.registry import Row, benchmark
 SEEDS = 16
 COLUMN_SEEDS = 8
 COLUMN_TASKS = (
-    "subtraction", "comparison", "increment", "times-digit", "modular-addition",
-    "residue-addition", "copy", "reverse", "parity",
-)  # fmt: skip
+    "subtraction",
+    "comparison",
+    "increment",
+    "times-digit",
+    "modular-addition",
+    "residue-addition",
+    "copy",
+    "reverse",
+    "parity",
+)
 
 
 def board(recipe: Recipe, seeds: int = SEEDS) -> Iterator[Row]:
@@ -30,7 +37,7 @@ def board(recipe: Recipe, seeds: int = SEEDS) -> Iterator[Row]:
         begin, worked = time.perf_counter(), time.process_time()
         model = train(seeded)
         trained, worked = time.perf_counter(), time.process_time() - worked
-        certificate = certify(model, seeded.task, seeded.coupling)
+        certificate = certify(model, seeded.arithmetic, seeded.coupling)
         done = time.perf_counter()
         yield {
             "recipe": recipe.name,

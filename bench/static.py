@@ -1,9 +1,7 @@
 """`python -m bench.static`: compile every shipped configuration ahead of time, without a GPU.
 
-Prints registers, spilled bytes, shared memory, matrix instructions and instructions per score, read
-from what the compiler made for sm_80, sm_90 and gfx942. `bench/budgets.json` holds the limits that
-a test holds the table to.
-"""
+Prints registers, spilled bytes, shared memory, matrix instructions and instructions per score for
+sm_80, sm_90 and gfx942; `bench/budgets.json` limits them."""
 
 from __future__ import annotations
 
@@ -28,12 +26,10 @@ from arithtf.kernels.launch import SINK_TILE, rotary_block  # noqa: E402
 BUDGETS = Path(__file__).resolve().parent / "budgets.json"
 ARCHITECTURES = ("sm_80", "sm_90", "gfx942")
 HEADS = (16, 32, 64, 128, 256)
-# Kinds of calls that are compiled: the constants in which they differ from a plain dense one.
+# Calls that are compiled: the constants in which they differ from a plain dense one.
 _SOME: dict[str, Any] = {"SINKS": True, "GATHER": True, "CENTRED": True}
-_ALL: dict[str, Any] = {
-    **_SOME, "LOG_SCALE": True, "PREFIX": True, "DOCUMENTS": True, "EDGED": True, "COLUMNS": 64,
-    "HAS_ADD": True,
-}  # fmt: skip
+_MORE = ("LOG_SCALE", "PREFIX", "DOCUMENTS", "EDGED", "HAS_ADD")
+_ALL: dict[str, Any] = {**_SOME, **dict.fromkeys(_MORE, True), "COLUMNS": 64}
 CALLS: dict[str, dict[str, Any]] = {
     "plain": {"KIND": 0, "WIDTH": 0},
     "table": {"KIND": 1, "WIDTH": 64},
@@ -68,25 +64,47 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 # The calls of every entry of a kernel.
 CALLS_OF: dict[str, tuple[str, ...]] = {
-    "forward": ("table",), "queries": ("table",), "keys": ("table",), "table": ("table",),
-    "forward_heavy": (), "queries_heavy": (), "keys_heavy": (), "sums": (),
-    "short": ("window",), "short_backward": ("window",), "split": ("table all", "rotary all"),
-    "split_backward": ("table all", "rotary all"), "poison": ("plain",),
-    "rotate": ("rotary all",), "step": ("wide all",),
-}  # fmt: skip
+    "forward": ("table",),
+    "queries": ("table",),
+    "keys": ("table",),
+    "table": ("table",),
+    "forward_heavy": (),
+    "queries_heavy": (),
+    "keys_heavy": (),
+    "sums": (),
+    "short": ("window",),
+    "short_backward": ("window",),
+    "split": ("table all", "rotary all"),
+    "split_backward": ("table all", "rotary all"),
+    "poison": ("plain",),
+    "rotate": ("rotary all",),
+    "step": ("wide all",),
+}
 # On top of these: of every entry on NVIDIA's chips, and of the commonest size on all.
 MORE_OF: dict[str, tuple[str, ...]] = {
     "keys": ("sinks all", "sinks in parts"),
-    "forward_heavy": ("content all", "wide all"), "queries_heavy": ("content all", "wide all"),
+    "forward_heavy": ("content all", "wide all"),
+    "queries_heavy": ("content all", "wide all"),
     "keys_heavy": ("content all", "wide all"),
     "sums": ("fire all", "content all", "content all of queries"),
-}  # fmt: skip
+}
 # Kernels whose tiles are in their launchers: those of positions, and those of one size for all.
 FIXED = {"poison": Tiles(64, 64, 4, 3), "rotate": Tiles(64, 64, 4, 3), "step": Tiles(64, 64, 4, 3)}
 ALONE = {"count": Tiles(64, 64, 4, 3), "step_count": Tiles(64, 64, 4, 3)}
 _ELEMENTS = {
-    "Q", "K", "V", "Q_PLAIN", "K_PLAIN", "OUT", "GRAD", "DQ", "DQ_PLAIN", "DK", "DV", "DK_PLAIN",
-}  # fmt: skip
+    "Q",
+    "K",
+    "V",
+    "Q_PLAIN",
+    "K_PLAIN",
+    "OUT",
+    "GRAD",
+    "DQ",
+    "DQ_PLAIN",
+    "DK",
+    "DV",
+    "DK_PLAIN",
+}
 _FLOATS = {
     "ACC",
     "TOP",
@@ -168,14 +186,21 @@ def _kernel_of(case: Case) -> Any:
     all_ = modules()
     content = case.call.startswith("content")
     return {
-        "forward": all_.forward.forward, "queries": all_.backward.queries,
-        "keys": all_.backward.keys, "table": all_.table.table_sums,
+        "forward": all_.forward.forward,
+        "queries": all_.backward.queries,
+        "keys": all_.backward.keys,
+        "table": all_.table.table_sums,
         "sums": all_.sums.content_sums if content else all_.sums.fire_sums,
-        "short": all_.short.short_forward, "short_backward": all_.short.short_backward,
-        "split": all_.split.split_forward, "split_backward": all_.split.split_backward,
-        "poison": all_.forward.poison, "count": all_.forward.count, "rotate": all_.rotary.rotate,
-        "step": all_.decode.step, "step_count": all_.decode.step_count,
-    }[case.kernel.removesuffix("_heavy")]  # fmt: skip
+        "short": all_.short.short_forward,
+        "short_backward": all_.short.short_backward,
+        "split": all_.split.split_forward,
+        "split_backward": all_.split.split_backward,
+        "poison": all_.forward.poison,
+        "count": all_.forward.count,
+        "rotate": all_.rotary.rotate,
+        "step": all_.decode.step,
+        "step_count": all_.decode.step_count,
+    }[case.kernel.removesuffix("_heavy")]
 
 
 def compile_case(case: Case) -> dict[str, Any]:
@@ -187,16 +212,36 @@ def compile_case(case: Case) -> dict[str, Any]:
     tiles, kernel = _tiles_of(case), _kernel_of(case)
     amd = case.architecture.startswith("gfx")
     constants = {
-        "ROTARY": False, "LOG_SCALE": False, "CAUSAL": True, "PREFIX": False, "DOCUMENTS": False,
-        "SINKS": False, "GATHER": case.kernel == "table", "D": case.head, "DP": case.head,
-        "BM": tiles.bm, "BN": SINK_TILE if case.call.startswith("sinks") else tiles.bn,
-        "BS": SINK_TILE, "BT": rotary_block(case.head), "U": 64,
-        "KB": 64, "HALF": case.head // 2, "HALF_P": case.head // 2, "EDGED": False, "COLUMNS": 16,
-        "OF_KEYS": True, "CENTRED": False, "HAS_ADD": False, "UNITS": 32,
+        "ROTARY": False,
+        "LOG_SCALE": False,
+        "CAUSAL": True,
+        "PREFIX": False,
+        "DOCUMENTS": False,
+        "SINKS": False,
+        "GATHER": case.kernel == "table",
+        "D": case.head,
+        "DP": case.head,
+        "BM": tiles.bm,
+        "BN": SINK_TILE if case.call.startswith("sinks") else tiles.bn,
+        "BS": SINK_TILE,
+        "BT": rotary_block(case.head),
+        "U": 64,
+        "KB": 64,
+        "HALF": case.head // 2,
+        "HALF_P": case.head // 2,
+        "EDGED": False,
+        "COLUMNS": 16,
+        "OF_KEYS": True,
+        "CENTRED": False,
+        "HAS_ADD": False,
+        "UNITS": 32,
         "BLOCKS": -(-case.tokens // tiles.bm),
         "PRECISION": "tf32x3" if case.size == "4" and not amd else "ieee",
-        "UPCAST": False, "SINK": False, "PARTIAL": False, **CALLS[case.call],
-    }  # fmt: skip
+        "UPCAST": False,
+        "SINK": False,
+        "PARTIAL": False,
+        **CALLS[case.call],
+    }
     constants["CENTRED"] &= case.size != "2"
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
     element = "*bf16" if case.size == "2" else "*fp32"
@@ -241,10 +286,12 @@ def _read_nvidia(compiled: Any, scores: float) -> dict[str, Any]:
         usage, code = (
             subprocess.run(
                 [str(programs / "cuobjdump"), what, file.name],
-                capture_output=True, text=True, check=True,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout
             for what in ("--dump-resource-usage", "--dump-sass")
-        )  # fmt: skip
+        )
     found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
     assert found is not None
     return {
@@ -327,12 +374,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("expected TRITON_INTERPRET unset, got it set; unset it to compile", file=sys.stderr)
         return 2
     chosen = [
-        c for c in cases(options.arch)
+        c
+        for c in cases(options.arch)
         if (not options.kernel or c.kernel in options.kernel)
         and (not options.call or c.call in options.call)
         and (not options.head or c.head in options.head)
         and (not options.size or c.size in options.size)
-    ]  # fmt: skip
+    ]
     rows = measure(chosen, options.workers)
     from bench.run import table
 

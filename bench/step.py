@@ -49,18 +49,28 @@ def step(recipes: Sequence[str] = ("addition", "multiplication")) -> Iterator[Ro
                 loop.step(i + 1, given[i])
             _wait(device)
         attribute = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
-        spent = {e.key: (getattr(e, attribute) / STEPS, e.count / STEPS) for e in
-                 profile.key_averages()}  # fmt: skip
+        spent = {
+            e.key: (getattr(e, attribute) / STEPS, e.count / STEPS) for e in profile.key_averages()
+        }
         total = sum(us for us, _ in spent.values())
         common = {"recipe": name, "device": device.type}
-        yield {**common, "operator": "all", "step_ms": whole * 1e3, "operators_ms": total / 1e3,
-               "calls": sum(calls for _, calls in spent.values())}  # fmt: skip
+        yield {
+            **common,
+            "operator": "all",
+            "step_ms": whole * 1e3,
+            "operators_ms": total / 1e3,
+            "calls": sum(calls for _, calls in spent.values()),
+        }
         ranked = sorted(spent.items(), key=lambda item: -item[1][0])
         for operator, (us, calls) in ranked[:SHOWN]:
             yield {**common, "operator": operator, "share": us / total, "calls": calls}
         rest = ranked[SHOWN:]
-        yield {**common, "operator": "others", "share": sum(us for _, (us, _) in rest) / total,
-               "calls": sum(calls for _, (_, calls) in rest)}  # fmt: skip
+        yield {
+            **common,
+            "operator": "others",
+            "share": sum(us for _, (us, _) in rest) / total,
+            "calls": sum(calls for _, (_, calls) in rest),
+        }
 
 
 def _wait(device: torch.device) -> None:

@@ -36,14 +36,21 @@ def worksheets() -> Iterator[Row]:
                 [[_number(random, digits) for digits in shape]], arity=len(shape)
             )
             begin = time.perf_counter()
-            verdict = verify_operands(model, recipe.task, recipe.coupling, operands)
+            verdict = verify_operands(model, recipe.arithmetic, recipe.coupling, operands)
             seconds = time.perf_counter() - begin
             yield {
-                "recipe": name, "operands": len(shape), "digits": shape[0], "last": shape[-1],
-                "grade": "sampled", "exact": int(verdict.exact.sum()), "of": len(verdict),
-                "predictions": int(verdict.tokens.sum()), "seconds": seconds,
-                "torch_threads": torch.get_num_threads(), "peak_MiB": peak_mib(),
-            }  # fmt: skip
+                "recipe": name,
+                "operands": len(shape),
+                "digits": shape[0],
+                "last": shape[-1],
+                "grade": "sampled",
+                "exact": int(verdict.exact.sum()),
+                "of": len(verdict),
+                "predictions": int(verdict.tokens.sum()),
+                "seconds": seconds,
+                "torch_threads": torch.get_num_threads(),
+                "peak_MiB": peak_mib(),
+            }
 
 
 def _number(random: np.random.Generator, digits: int) -> npt.NDArray[np.uint8]:

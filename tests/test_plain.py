@@ -51,9 +51,16 @@ class Drawing:
 
 
 FULL = Drawing(
-    size=3, scale=2, filled=True, colour="blue", shape=Square(2.5), pair=(2, 3),
-    windows=(1, (2, 3), None), words=("a", "b"), by_name={"x": Square(), "y": Square(3.0)},
-)  # fmt: skip
+    size=3,
+    scale=2,
+    filled=True,
+    colour="blue",
+    shape=Square(2.5),
+    pair=(2, 3),
+    windows=(1, (2, 3), None),
+    words=("a", "b"),
+    by_name={"x": Square(), "y": Square(3.0)},
+)
 
 
 def test_what_is_written_is_read_back():

@@ -48,8 +48,15 @@ def test_a_failed_dry_run_stays_a_failure():
 def test_requirements_are_those_of_pyproject():
     lines = run("requirements.py", "build", "dev", "report").stdout.splitlines()
     assert {line.partition(">")[0].partition("[")[0] for line in lines} >= {
-        "scikit-build-core", "pybind11", "cmake", "ninja", "pytest", "mypy", "matplotlib", "jinja2",
-    }  # fmt: skip
+        "scikit-build-core",
+        "pybind11",
+        "cmake",
+        "ninja",
+        "pytest",
+        "mypy",
+        "matplotlib",
+        "jinja2",
+    }
 
 
 def test_preflight_is_content_here():

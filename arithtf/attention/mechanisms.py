@@ -218,8 +218,13 @@ class Fire(Mechanism):
     c: Tensor
     threshold: Tensor
     shapes: ClassVar = {
-        "w1": ("K",), "b1": ("K",), "w2": ("H", "K"), "b2": ("H",), "c": (), "threshold": (),
-    }  # fmt: skip
+        "w1": ("K",),
+        "b1": ("K",),
+        "w2": ("H", "K"),
+        "b2": ("H",),
+        "c": (),
+        "threshold": (),
+    }
     fused = "FIRE"
 
     def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:

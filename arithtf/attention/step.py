@@ -109,9 +109,14 @@ def attention_step(
         _, key_ids = positions.ids
         positions = dataclasses.replace(positions, key_ids=key_ids[..., :end], query_start=end - 1)
         return api.attention(
-            query, key[:, :, :end], value[:, :, :end], positions,
-            mechanism=mechanism, scale=scale, impl=impl,
-        )  # fmt: skip
+            query,
+            key[:, :, :end],
+            value[:, :, :end],
+            positions,
+            mechanism=mechanism,
+            scale=scale,
+            impl=impl,
+        )
     # Shapes, dtypes and the mechanism are checked as for a call over the whole cache.
     call = checked(query, key, value, positions, mechanism=mechanism, scale=scale, impl=impl)
     out: Tensor = torch.ops.arithtf.step(*order, column, *call.flat())
@@ -132,5 +137,6 @@ def _step(rows: Tensor, ids: Tensor, column: Tensor, *packed: Any) -> Tensor:
         return laid_out(steps.step(call, rows, ids, column), call.query)
 
 
-register("arithtf::step", f"(Tensor rows, Tensor ids, Tensor column, {SCHEMA}) -> Tensor",
-         _step, _fake)  # fmt: skip
+register(
+    "arithtf::step", f"(Tensor rows, Tensor ids, Tensor column, {SCHEMA}) -> Tensor", _step, _fake
+)

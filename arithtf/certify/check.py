@@ -330,9 +330,12 @@ def run_tour(
     covered, _ = coverage(evaluated(layouts(task, coupling, operands)))
     longest = int(np.diff(operands.offsets).max(initial=0))
     return Tour(
-        instances=len(operands), longest=longest, predictions=predictions, wrong=wrong,
+        instances=len(operands),
+        longest=longest,
+        predictions=predictions,
+        wrong=wrong,
         covered=covered,
-    )  # fmt: skip
+    )
 
 
 def forward_decisions(impl: str, tokens: int = 2**17, queries: int = 2**15) -> Decide:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable, derive_addition
 from arithtf.certify.verify_calculator import derive_calculator
 from arithtf.certify.verify_columns import COLUMN_DERIVATIONS
-from arithtf.certify.verify_fields import MECHANISM, unknown_parts
+from arithtf.certify.verify_fields import MECHANISM, hash_contexts, levels_of, unknown_parts
 from arithtf.certify.verify_worksheets import WORKSHEET_DERIVATIONS
 
 Derivation = Callable[[dict[str, Any], dict[str, Any], list[list[int]]], Derived]
@@ -125,8 +125,22 @@ def _read_claim(path: Path) -> dict[str, Any]:
     canonical = json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
     if hashlib.sha256(canonical).hexdigest() != claim.get("digest"):
         raise _Invalid("the certificate was changed after it was written: its digest does not fit")
-    needed = {"verdict", "task", "coupling", "model", "weights", "dtype", "implementations",
-              "contexts", "contexts_hash", "wrong", "margin", "lower", "bound", "tour"}  # fmt: skip
+    needed = {
+        "verdict",
+        "task",
+        "coupling",
+        "model",
+        "weights",
+        "dtype",
+        "implementations",
+        "contexts",
+        "contexts_hash",
+        "wrong",
+        "margin",
+        "lower",
+        "bound",
+        "tour",
+    }
     if missing := sorted(needed - set(claim)):
         raise _Invalid(f"the certificate lacks {missing}")
     if claim["verdict"] != "certified":
@@ -201,35 +215,6 @@ def _compare_contexts(claim: dict[str, Any], derived: Derived) -> list[str]:
     if claim["contexts_hash"] != hash_contexts(derived):
         return ["the certificate is about other contexts than there are: their hash differs"]
     return []
-
-
-def hash_contexts(derived: Derived) -> str:
-    """SHA-256 of a set of contexts, as a certificate defines it.
-
-    Rows of big-endian int32 (query, target, then level, difference and token of each visible
-    token in ascending order, then -1), sorted by their bytes, after their width as text.
-    """
-    slots = derived.slots.copy()
-    levels = _levels(derived)
-    for level, d in set(zip(levels.tolist(), derived.differences.tolist(), strict=True)):
-        at = np.flatnonzero((derived.differences == d) & (levels == level))
-        slots[:, at] = np.sort(slots[:, at], axis=1)
-    # Visible slots first: a stable sort by "is absent" keeps the ascending order.
-    order = np.argsort(slots == ABSENT, axis=1, kind="stable")
-    slots = np.take_along_axis(slots, order, 1)
-    differences, levels = derived.differences[order], levels[order]
-    width = int((slots != ABSENT).sum(1).max(initial=0))
-    triples = np.stack([levels, differences, slots], 2)
-    triples[slots == ABSENT] = -1
-    head = np.stack([derived.query, derived.target], 1)
-    table = np.concatenate([head, triples[:, :width].reshape(len(head), -1)], 1)
-    rows = sorted(row.tobytes() for row in table.astype(">i4"))
-    return hashlib.sha256(f"{table.shape[1]}\n".encode() + b"".join(rows)).hexdigest()
-
-
-def _levels(derived: Derived) -> NDArray[np.int64]:
-    """The level of each slot."""
-    return np.zeros_like(derived.differences) if derived.levels is None else derived.levels
 
 
 def _compare_margins(
@@ -358,7 +343,7 @@ def _attention(
         score[:, encoding["sinks"] :] += _relative(encoding, w, i, h, q, scale, query, derived)
         level = (encoding["head_levels"] or range(heads))[h] % len(encoding["windows"])
         visible = seen.copy()
-        visible[:, encoding["sinks"] :] &= _levels(derived) == level
+        visible[:, encoding["sinks"] :] &= levels_of(derived) == level
         score[~visible] = -np.inf
         top = score.max(axis=1, keepdims=True)
         blind = np.isneginf(top)  # a head that sees nothing gives 0

@@ -35,14 +35,32 @@ class Part(NamedTuple):
 
 PARTS = (
     Part("running-sum", "+", "+#", derive_sum, [0, 1, 2, 3, 7], "row sum carry"),
-    Part("subtraction", "-", "-+", derive_subtraction, [0, 1, 2, 3, 4, 5, 6],
-         "difference sign answer"),
-    Part("multiplication", "*", "*#", derive_product, [0, 1, 2, 3, 4, 5, 6, 7],
-         "row high low sum final carry end answer"),
-    Part("division", "/", "/#", derive_quotient, [0, 1, 2, 3, 4, 6, 7],
-         "first mark,mark,first borrow,borrow,flag,first digit,trial,left,rest,top,first taken,"
-         "taken,count,digit,end,answer,remainder"),
-)  # fmt: skip
+    Part(
+        "subtraction",
+        "-",
+        "-+",
+        derive_subtraction,
+        [0, 1, 2, 3, 4, 5, 6],
+        "difference sign answer",
+    ),
+    Part(
+        "multiplication",
+        "*",
+        "*#",
+        derive_product,
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        "row high low sum final carry end answer",
+    ),
+    Part(
+        "division",
+        "/",
+        "/#",
+        derive_quotient,
+        [0, 1, 2, 3, 4, 6, 7],
+        "first mark,mark,first borrow,borrow,flag,first digit,trial,left,rest,top,first taken,"
+        "taken,count,digit,end,answer,remainder",
+    ),
+)
 SYMBOLS = "+-*/#"
 
 

@@ -41,8 +41,9 @@ def require(
 ) -> None:
     """Check that ids and windows are those that a derivation is for."""
     tables = [{side: level[side] for side in ("key", "query")} for level in coupling["levels"]]
-    plain = all(not level.get("period") and not level.get("randomized")
-                for level in coupling["levels"])  # fmt: skip
+    plain = all(
+        not level.get("period") and not level.get("randomized") for level in coupling["levels"]
+    )
     if tables != levels or not plain or [list(window) for window in windows] != wanted:
         raise NotDerivable(
             f"contexts of this task are derived independently for the windows {wanted} and the "
@@ -88,8 +89,9 @@ def derive_parity(task: Json, coupling: Json, windows: list[list[int]]) -> Deriv
     level = {"key": {"a": {"left": 1}}, "query": _answer(left=1)}
     require(coupling, windows, [level], [[0, 0]])
     base = task["base"]
-    rows = [(q, (p + d) % 2, d) for q, p in ((base + EQUALS, 0), (0, 0), (1, 1))
-            for d in range(base)]  # fmt: skip
+    rows = [
+        (q, (p + d) % 2, d) for q, p in ((base + EQUALS, 0), (0, 0), (1, 1)) for d in range(base)
+    ]
     rows += [(q, base + EOS, ABSENT) for q in (0, 1)]
     return derived(rows, [(0, 0)], base)
 
@@ -260,8 +262,9 @@ def _running_rows(base: int, residue: int, own: int, columns: int, control: int)
 
     before = {(control + EQUALS, (1, 1))}
     for j in range(columns + 1):
-        mark = tuple(control + EQUALS if columns - j == d else ABSENT
-                     for d in range(columns - own + 1))  # fmt: skip
+        mark = tuple(
+            control + EQUALS if columns - j == d else ABSENT for d in range(columns - own + 1)
+        )
         after = set()
         for token, lasts in before:
             for pair in _pairs(base):
@@ -320,13 +323,14 @@ def derive_residue(task: Json, coupling: Json, windows: list[list[int]]) -> Deri
     base, modulus = task["base"], task["modulus"]
     control, digits = max(base, modulus), range(base)
     residues = {(a + b) % modulus for a in digits for b in digits if a + b}
-    while more := {
-        (base * r + s) % modulus for r in residues for s in range(2 * base - 1)
-    } - residues:  # fmt: skip
+    while (
+        more := {(base * r + s) % modulus for r in residues for s in range(2 * base - 1)} - residues
+    ):
         residues |= more
     before = [(control + EQUALS, 0), *((r, r) for r in residues)]
-    rows = [(q, (base * r + a + b) % modulus, a, b) for q, r in before for a in digits
-            for b in digits]  # fmt: skip
+    rows = [
+        (q, (base * r + a + b) % modulus, a, b) for q, r in before for a in digits for b in digits
+    ]
     rows += [(r, control + EOS, ABSENT, ABSENT) for r in residues | {0}]
     return derived(rows, [(0, 0), (0, 0)], control)
 

@@ -5,7 +5,13 @@ A setting that is ignored could change the model that is proved into another one
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arithtf.certify.verify_addition import ABSENT, Derived
 
 FIXED: dict[str, Any] = {
     "name": "transformer",
@@ -77,3 +83,32 @@ def unknown_parts(model: dict[str, Any], weights: set[str]) -> list[str]:
     if weights != names:
         problems.append(f"the weights {sorted(weights ^ names)} are unknown or missing")
     return problems
+
+
+def hash_contexts(derived: Derived) -> str:
+    """SHA-256 of a set of contexts, as a certificate defines it.
+
+    Rows of big-endian int32 (query, target, then level, difference and token of each visible
+    token in ascending order, then -1), sorted by their bytes, after their width as text.
+    """
+    slots = derived.slots.copy()
+    levels = levels_of(derived)
+    for level, d in set(zip(levels.tolist(), derived.differences.tolist(), strict=True)):
+        at = np.flatnonzero((derived.differences == d) & (levels == level))
+        slots[:, at] = np.sort(slots[:, at], axis=1)
+    # Visible slots first: a stable sort by "is absent" keeps the ascending order.
+    order = np.argsort(slots == ABSENT, axis=1, kind="stable")
+    slots = np.take_along_axis(slots, order, 1)
+    differences, levels = derived.differences[order], levels[order]
+    width = int((slots != ABSENT).sum(1).max(initial=0))
+    triples = np.stack([levels, differences, slots], 2)
+    triples[slots == ABSENT] = -1
+    head = np.stack([derived.query, derived.target], 1)
+    table = np.concatenate([head, triples[:, :width].reshape(len(head), -1)], 1)
+    rows = sorted(row.tobytes() for row in table.astype(">i4"))
+    return hashlib.sha256(f"{table.shape[1]}\n".encode() + b"".join(rows)).hexdigest()
+
+
+def levels_of(derived: Derived) -> NDArray[np.int64]:
+    """The level of each slot."""
+    return np.zeros_like(derived.differences) if derived.levels is None else derived.levels

@@ -11,16 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 from arithtf.certify.verify_addition import ABSENT, Derived
-from arithtf.certify.verify_columns import (
-    EOS,
-    EQUALS,
-    SYMBOL,
-    Json,
-    Row,
-    Slot,
-    derived,
-    require,
-)  # fmt: skip
+from arithtf.certify.verify_columns import EOS, EQUALS, SYMBOL, Json, Row, Slot, derived, require
 
 Form = dict[str, int]
 CELL: Form = {"left": 1, "cell": 1}

@@ -91,8 +91,10 @@ def _processor() -> list[Finding]:
         model = fields.get("model name", model)
     limit = os.environ.get("OMP_NUM_THREADS")
     threads = f"{usable} usable cores" + (f", OMP_NUM_THREADS={limit}" if limit else "")
-    return [Finding("processor", f"{model}{f' ({flags})' if flags else ''}"),
-            Finding("threads", threads)]  # fmt: skip
+    return [
+        Finding("processor", f"{model}{f' ({flags})' if flags else ''}"),
+        Finding("threads", threads),
+    ]
 
 
 def _devices() -> list[Finding]:
@@ -109,10 +111,14 @@ def _devices() -> list[Finding]:
         device = Finding("devices", f"cpu; PyTorch has CUDA {torch.version.cuda} but sees no GPU")
     precision = torch.get_float32_matmul_precision()
     exact = precision == "highest"
-    text = precision if exact else (
-        f"{precision}: shorter than float32, certificates are refused; "
-        "call torch.set_float32_matmul_precision('highest')"
-    )  # fmt: skip
+    text = (
+        precision
+        if exact
+        else (
+            f"{precision}: shorter than float32, certificates are refused; "
+            "call torch.set_float32_matmul_precision('highest')"
+        )
+    )
     return [device, Finding("float32 products", text, "ok" if exact else "missing")]
 
 
@@ -120,9 +126,7 @@ def _attention() -> list[Finding]:
     """Which implementation the main recipe's attention would take, asked of `explain` itself."""
     import torch
 
-    uses = [
-        ("CPU inference", "cpu", False), ("CPU training", "cpu", True),
-    ]  # fmt: skip
+    uses = [("CPU inference", "cpu", False), ("CPU training", "cpu", True)]
     if torch.cuda.is_available():
         uses += [("CUDA inference", "cuda", False), ("CUDA training", "cuda", True)]
     findings = []

@@ -32,9 +32,12 @@ def tune(arguments: argparse.Namespace) -> int:
     about = json.loads(source.read_text(encoding="utf-8"))["about"]
     say(f"timing tiles for {name} on {torch.cuda.get_device_name(device)}")
     new = tuning.tune(
-        configs.table_of(name), tuning.GpuTimer(name, device),
-        arguments.kernel or kernels, arguments.size or ("2", "4"), _show,
-    )  # fmt: skip
+        configs.table_of(name),
+        tuning.GpuTimer(name, device),
+        arguments.kernel or kernels,
+        arguments.size or ("2", "4"),
+        _show,
+    )
     text = tuning.text_of(about, new)
     write_atomic(target, lambda file: file.write(text.encode()))
     say(f"wrote {target}; to keep it, check it with `python -m bench.static`")

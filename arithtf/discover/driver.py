@@ -24,8 +24,15 @@ FORMAT = 2
 FILE = "discovery.json"
 _SHOWN = 8  # couplings passed over that the file names
 _SCHEDULE = (
-    "lengths", "batch", "local", "pool", "steps", "learning_rate", "warmup", "weight_decay",
-)  # fmt: skip
+    "lengths",
+    "batch",
+    "local",
+    "pool",
+    "steps",
+    "learning_rate",
+    "warmup",
+    "weight_decay",
+)
 _POOL = 4  # times as many problems from which a worksheet's contexts are collected
 _DECAY = 0.1  # weight decay on worksheets
 
@@ -231,13 +238,22 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
         head_levels=_head_levels(coupling, windows, heads),
     )
     model = ModelConfig(
-        vocabulary=task.vocabulary.size, levels=len(windows), encoding=encoding, heads=heads,
-        width=config.width, hidden=hidden, blocks=config.blocks,
-    )  # fmt: skip
+        vocabulary=task.vocabulary.size,
+        levels=len(windows),
+        encoding=encoding,
+        heads=heads,
+        width=config.width,
+        hidden=hidden,
+        blocks=config.blocks,
+    )
     return Recipe(
-        name=f"discover-{task.name}", task=task, coupling=coupling, model=model, seed=seed,
+        name=f"discover-{task.name}",
+        task=task,
+        coupling=coupling,
+        model=model,
+        seed=seed,
         **schedule,
-    )  # fmt: skip
+    )
 
 
 def _head_levels(coupling: Coupling, windows: Windows, heads: int) -> tuple[int, ...]:

@@ -103,9 +103,12 @@ class Scorer:
                     factors.append(self._factor(level, difference))
             offsets.append(len(wanted))
         return self.score_terms(
-            np.array(offsets), np.array(self.rows(wanted), np.int64),
-            np.array(factors, np.uint64), most_bits=most_bits, most_conflicts=most_conflicts,
-        )  # fmt: skip
+            np.array(offsets),
+            np.array(self.rows(wanted), np.int64),
+            np.array(factors, np.uint64),
+            most_bits=most_bits,
+            most_conflicts=most_conflicts,
+        )
 
     def score_terms(
         self,
@@ -120,11 +123,19 @@ class Scorer:
         self.tried += len(offsets) - 1
         return Scores(
             *_core.score_candidates(
-                self._sums[: max(1, len(self._rows))], self._start, self._targets, self._symbols,
-                offsets, rows, factors, alpha=ALPHA, most_bits=most_bits,
-                most_conflicts=most_conflicts, threads=0,
+                self._sums[: max(1, len(self._rows))],
+                self._start,
+                self._targets,
+                self._symbols,
+                offsets,
+                rows,
+                factors,
+                alpha=ALPHA,
+                most_bits=most_bits,
+                most_conflicts=most_conflicts,
+                threads=0,
             )
-        )  # fmt: skip
+        )
 
     def _factor(self, level: int, difference: int) -> int:
         at = (level, difference)

@@ -233,9 +233,13 @@ class FIRE(MechanismSpec, name="fire"):
 
         k = self.width
         return {
-            "w1": drawn(1, k), "b1": drawn(1, k), "w2": drawn(k, heads, k), "b2": drawn(k, heads),
-            "c": torch.tensor(0.1), "multiplier": torch.tensor(1.0),
-        }  # fmt: skip
+            "w1": drawn(1, k),
+            "b1": drawn(1, k),
+            "w2": drawn(k, heads, k),
+            "b2": drawn(k, heads),
+            "c": torch.tensor(0.1),
+            "multiplier": torch.tensor(1.0),
+        }
 
     def mechanism(self, tensors: Mapping[str, Tensor]) -> Fire:
         """The network; its threshold is a learned multiple of 512."""

@@ -12,9 +12,17 @@ from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.tasks import Addition, Address, ArithmeticTask, Calculator, Draw, Operands
 
 KINDS = (
-    "ripple", "complement", "complement_plus", "kill", "repdigit", "double", "zeros",
-    "alternating", "lopsided", "uniform",
-)  # fmt: skip
+    "ripple",
+    "complement",
+    "complement_plus",
+    "kill",
+    "repdigit",
+    "double",
+    "zeros",
+    "alternating",
+    "lopsided",
+    "uniform",
+)
 
 SHORTEST = {"kill": 3}
 """Digits that a kind needs at least, if more than one."""

@@ -87,25 +87,30 @@ def verdict(evidence: Evidence) -> dict[str, str]:
     if evidence.failures:
         against = certificate is not None and certificate["verdict"] == "certified"
         return {
-            "kind": "bad", "mark": "✗", "text": "NOT EXACT",
+            "kind": "bad",
+            "mark": "✗",
+            "text": "NOT EXACT",
             "claim": f"This model is not exact at {task}",
             "because": f"{trained} {evidence.failures:,} of the problems it was given came out "
             "wrong; see below where."
             + (" Its certificate says otherwise: one of the two is a defect." if against else ""),
-        }  # fmt: skip
+        }
     if certificate is None:
         return {
-            "kind": "open", "mark": "○", "text": "NOT CERTIFIED YET",
+            "kind": "open",
+            "mark": "○",
+            "text": "NOT CERTIFIED YET",
             "claim": f"A model that learns {task}, not certified",
             "because": f"{trained} {evidence.open_reason}",
-        }  # fmt: skip
+        }
     if not evidence.certified:
         return {
-            "kind": "bad", "mark": "✗",
+            "kind": "bad",
+            "mark": "✗",
             "text": "NOT CERTIFIED" if certificate["verdict"] == "refused" else "WRONG",
             "claim": f"No proof that this model is exact at {task}",
             "because": f"{trained} {_sentence(certificate['reason'])}",
-        }  # fmt: skip
+        }
     because = (
         f"{trained} Each answer token depends on one of {certificate['contexts']:,} local "
         "contexts, whatever the length of the operands. The model was run on every one of them "
@@ -119,9 +124,12 @@ def verdict(evidence: Evidence) -> dict[str, str]:
     if evidence.unchecked:
         because += f" {UNCHECKED}"
     return {
-        "kind": "good", "mark": "✓", "text": "CERTIFIED",
-        "claim": f"{task.capitalize()}, exact at every operand length", "because": because,
-    }  # fmt: skip
+        "kind": "good",
+        "mark": "✓",
+        "text": "CERTIFIED",
+        "claim": f"{task.capitalize()}, exact at every operand length",
+        "because": because,
+    }
 
 
 def _sentence(text: str) -> str:
@@ -136,17 +144,24 @@ def tiles(evidence: Evidence, model: Model | None) -> list[dict[str, str]]:
         found.append({"value": "every length", "what": "exact", "grade": "certified"})
     farthest = max((p.length for p in evidence.points if p.grade == "stressed"), default=0)
     if farthest and not evidence.failures:
-        found.append({"value": f"{farthest:,} digits", "what": "no error up to",
-                      "grade": "stressed"})  # fmt: skip
+        found.append(
+            {"value": f"{farthest:,} digits", "what": "no error up to", "grade": "stressed"}
+        )
     if evidence.certificate and evidence.certificate["margin"] is not None:
         margin = evidence.certificate["margin"]
-        found.append({"value": f"{margin:.3g} logits", "what": "smallest margin",
-                      "grade": "certified" if evidence.certified else ""})  # fmt: skip
+        found.append(
+            {
+                "value": f"{margin:.3g} logits",
+                "what": "smallest margin",
+                "grade": "certified" if evidence.certified else "",
+            }
+        )
     if model is not None:
         found.append({"value": f"{model.num_parameters():,}", "what": "parameters", "grade": ""})
     if "seconds" in evidence.timing:
-        found.append({"value": f"{evidence.timing['seconds']:.0f} s", "what": "of training",
-                      "grade": ""})  # fmt: skip
+        found.append(
+            {"value": f"{evidence.timing['seconds']:.0f} s", "what": "of training", "grade": ""}
+        )
     return found
 
 
@@ -156,33 +171,46 @@ def results(evidence: Evidence) -> list[dict[str, str]]:
     for point in evidence.points:
         ladder = point.grade == "stressed"
         interval = "" if ladder else f" [{percent(point.low)}, {percent(point.high)}]"
-        rows.append({
-            "what": f"{'ladder' if ladder else 'random problems'}, {point.length:,} digits",
-            "value": f"{percent(point.share)}{interval}", "grade": point.grade,
-            "detail": f"{point.right:,} of {point.count:,}",
-        })  # fmt: skip
+        rows.append(
+            {
+                "what": f"{'ladder' if ladder else 'random problems'}, {point.length:,} digits",
+                "value": f"{percent(point.share)}{interval}",
+                "grade": point.grade,
+                "detail": f"{point.right:,} of {point.count:,}",
+            }
+        )
     for suite in ("carry", "adversarial", "grid"):
         right, count = evidence.right(suite), evidence.problems(suite)
         if count:
-            rows.append({
-                "what": f"{suite}, up to {evidence.digits(suite):,} digits",
-                "value": f"{percent(right / count)}", "grade": "stressed",
-                "detail": f"{right:,} of {count:,}",
-            })  # fmt: skip
+            rows.append(
+                {
+                    "what": f"{suite}, up to {evidence.digits(suite):,} digits",
+                    "value": f"{percent(right / count)}",
+                    "grade": "stressed",
+                    "detail": f"{right:,} of {count:,}",
+                }
+            )
     for tour in evidence.tours:
-        rows.append({
-            "what": f"tour of all local contexts, up to {tour['length']:,} digits",
-            "value": f"{percent(tour['exact'] / tour['count'])}", "grade": "stressed",
-            "detail": f"{tour['exact']:,} of {tour['count']:,} problems, with {tour['covered']:,} "
-            f"of {tour['contexts']:,} contexts",
-        })  # fmt: skip
+        rows.append(
+            {
+                "what": f"tour of all local contexts, up to {tour['length']:,} digits",
+                "value": f"{percent(tour['exact'] / tour['count'])}",
+                "grade": "stressed",
+                "detail": f"{tour['exact']:,} of {tour['count']:,} problems, "
+                f"with {tour['covered']:,} of {tour['contexts']:,} contexts",
+            }
+        )
     certificate = evidence.certificate
     if certificate is not None and evidence.certified:
         contexts = f"{certificate['contexts']:,}"
-        rows.append({
-            "what": "every length", "value": "exact", "grade": "certified",
-            "detail": f"{contexts} of {contexts} local contexts",
-        })  # fmt: skip
+        rows.append(
+            {
+                "what": "every length",
+                "value": "exact",
+                "grade": "certified",
+                "detail": f"{contexts} of {contexts} local contexts",
+            }
+        )
     return rows
 
 
@@ -194,26 +222,45 @@ def facts(evidence: Evidence, model: Model | None) -> list[tuple[str, str]]:
     rows = [
         ("recipe", f"{recipe.name}, seed {recipe.seed}"),
         ("task", task),
-        ("coupling", f"{recipe.coupling.name}; levels: "
-         f"{', '.join(level.name for level in recipe.coupling.levels)}"),
+        (
+            "coupling",
+            f"{recipe.coupling.name}; levels: "
+            f"{', '.join(level.name for level in recipe.coupling.levels)}",
+        ),
         ("encoding", str(config.encoding)),
-        ("model", f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
-         f"hidden {config.hidden}"),
-        ("training", f"{recipe.budget}, objective {recipe.objective}, AdamW, peak learning rate "
-         f"{recipe.learning_rate:g}, {recipe.schedule} schedule"),
-    ]  # fmt: skip
+        (
+            "model",
+            f"{' → '.join(config.blocks)}; width {config.width}, {config.heads} heads, "
+            f"hidden {config.hidden}",
+        ),
+        (
+            "training",
+            f"{recipe.budget}, objective {recipe.objective}, AdamW, peak learning rate "
+            f"{recipe.learning_rate:g}, {recipe.schedule} schedule",
+        ),
+    ]
     if model is not None:
         rows.insert(5, ("parameters", f"{model.num_parameters():,}"))
         rows.append(("weights", f"SHA-256 {evidence.weights}"))
     if timing:
-        rows.append(("training time", f"{timing['seconds']:.1f} s on {timing['threads']} "
-                     f"thread(s), {timing['gpu'] or timing['machine']}"))  # fmt: skip
+        rows.append(
+            (
+                "training time",
+                f"{timing['seconds']:.1f} s on {timing['threads']} "
+                f"thread(s), {timing['gpu'] or timing['machine']}",
+            )
+        )
         rows.append(("versions", f"PyTorch {timing['torch']}, Python {timing['python']}"))
     if certificate is not None:
         rows += _certificate_facts(certificate)
     if evidence.verified:
-        rows.append(("second path", "the certificate was checked for this page by the second path, "
-                     "which derives and evaluates all contexts anew: it holds"))  # fmt: skip
+        rows.append(
+            (
+                "second path",
+                "the certificate was checked for this page by the second path, "
+                "which derives and evaluates all contexts anew: it holds",
+            )
+        )
     if evidence.unchecked:
         rows.append(("second path", _sentence(f"not asked: {evidence.unchecked}")))
     return rows

@@ -39,9 +39,13 @@ class Drawn:
 def draw_all(evidence: Evidence, model: Model | None) -> dict[str, Drawn]:
     """All figures by name."""
     drawn = (
-        accuracy(evidence), carry(evidence), grid(evidence), margins(evidence),
-        attention(evidence, model), training(evidence),
-    )  # fmt: skip
+        accuracy(evidence),
+        carry(evidence),
+        grid(evidence),
+        margins(evidence),
+        attention(evidence, model),
+        training(evidence),
+    )
     return {figure.id: figure for figure in drawn}
 
 
@@ -88,8 +92,14 @@ def carry(evidence: Evidence) -> Drawn:
         f"{evidence.problems('carry'):,} problems of up to {evidence.digits('carry'):,} digits; "
         f"{_cells(cells)}."
     )
-    svg = plots.heat("carry", cells, "first column of the chain", "columns it runs through",
-                     f"Carry heat map. {caption}", plots.WIDTH / 2)  # fmt: skip
+    svg = plots.heat(
+        "carry",
+        cells,
+        "first column of the chain",
+        "columns it runs through",
+        f"Carry heat map. {caption}",
+        plots.WIDTH / 2,
+    )
     return Drawn("carry", svg, caption, ("stressed",))
 
 
@@ -103,8 +113,14 @@ def grid(evidence: Evidence) -> Drawn:
     caption = (
         f"Operands of unequal lengths, {evidence.problems('grid'):,} problems; {_cells(cells)}."
     )
-    svg = plots.heat("grid", cells, "digits of the first operand", "digits of the second",
-                     f"Length by length. {caption}", plots.WIDTH / 2)  # fmt: skip
+    svg = plots.heat(
+        "grid",
+        cells,
+        "digits of the first operand",
+        "digits of the second",
+        f"Length by length. {caption}",
+        plots.WIDTH / 2,
+    )
     return Drawn("grid", svg, caption, ("stressed",))
 
 

@@ -14,8 +14,14 @@ from arithtf.runs import load_model
 from arithtf.tasks import TASKS
 
 COLUMNS = (
-    "task", "trained on", "parameters", "training", "certificate", "largest run", "best published",
-)  # fmt: skip
+    "task",
+    "trained on",
+    "parameters",
+    "training",
+    "certificate",
+    "largest run",
+    "best published",
+)
 
 
 class Overview(NamedTuple):
@@ -83,9 +89,11 @@ def certificate_text(evidence: Evidence) -> str:
         )
     if certificate["wrong"]:
         return f"wrong in {certificate['wrong']:,} of {certificate['contexts']:,} contexts"
-    margin = "" if certificate["margin"] is None else (
-        f" ({certificate['contexts']:,} contexts right, margin {certificate['margin']:.3g})"
-    )  # fmt: skip
+    margin = (
+        ""
+        if certificate["margin"] is None
+        else (f" ({certificate['contexts']:,} contexts right, margin {certificate['margin']:.3g})")
+    )
     return f"not certified{margin}"
 
 
@@ -136,10 +144,11 @@ def ordered(rows: Iterable[Overview]) -> list[Overview]:
     found = sorted(rows, key=lambda row: (order.get(row.task, len(order)), str(row.run)))
     names = Counter(row.cells[0] for row in found)
     return [
-        row if names[row.cells[0]] == 1
+        row
+        if names[row.cells[0]] == 1
         else row._replace(cells=(f"{row.cells[0]}, {row.run}", *row.cells[1:]))
         for row in found
-    ]  # fmt: skip
+    ]
 
 
 def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:

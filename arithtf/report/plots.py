@@ -50,16 +50,25 @@ def accuracy(points: Sequence[Point], trained: tuple[int, int], certified: bool,
             axes.plot([0.8, right / 1.1], [1, 1], color="#a7cdc6", lw=5, solid_capstyle="butt")
             axes.plot(right / 1.1, 1, ">", color="#a7cdc6", ms=11, mew=0, clip_on=False)
             axes.text(
-                right, 1.13, "certified at every length", ha="right", va="bottom", color=TEAL,
+                right,
+                1.13,
+                "certified at every length",
+                ha="right",
+                va="bottom",
+                color=TEAL,
                 weight="bold",
-            )  # fmt: skip
+            )
         _points(axes, [p for p in points if p.grade == "sampled"], "sampled", "o", BLUE, -1)
         _points(axes, [p for p in points if p.grade == "stressed"], "stressed", "D", INK, 1)
         if points:
             axes.legend(
-                loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.3,
-                borderaxespad=0, borderpad=0.2,
-            )  # fmt: skip
+                loc="lower left",
+                bbox_to_anchor=(0, 1),
+                ncols=2,
+                handletextpad=0.3,
+                borderaxespad=0,
+                borderpad=0.2,
+            )
     return drawn.svg
 
 
@@ -89,9 +98,18 @@ def _points(
     for chosen, face in ((y == 1, colour), (y < 1, "white")):
         if chosen.any():
             axes.plot(
-                x[chosen], y[chosen], marker, color=colour, mfc=face, ms=6, mew=1.4, ls="none",
-                label=label, clip_on=False, zorder=3,
-            )  # fmt: skip
+                x[chosen],
+                y[chosen],
+                marker,
+                color=colour,
+                mfc=face,
+                ms=6,
+                mew=1.4,
+                ls="none",
+                label=label,
+                clip_on=False,
+                zorder=3,
+            )
             label = "_"  # one entry of the legend per grade
 
 
@@ -130,9 +148,14 @@ def heat(
                 light = share == 1 or share < 0.5
                 text = f"{100 * share:.3g}" if share < 0.995 or share == 1 else "99+"
                 axes.text(
-                    column, row, text, ha="center", va="center_baseline", fontsize=8,
+                    column,
+                    row,
+                    text,
+                    ha="center",
+                    va="center_baseline",
+                    fontsize=8,
                     color="white" if light else INK,
-                )  # fmt: skip
+                )
         axes.set_xticks(*_ticks(xs), rotation=0 if few else 90)
         axes.set_yticks(*_ticks(ys))
         axes.set(xlabel=x_label, ylabel=y_label)
@@ -170,29 +193,52 @@ def margins(histogram: Mapping[str, Any], smallest: float, lower: float, label: 
         axes.axvspan(left, 0, color="#f6e2db", lw=0)
         axes.axvline(0, color=RED, lw=1)
         axes.annotate(
-            "wrong", (0, 0.94), (-5, 0), xycoords=("data", "axes fraction"),
-            textcoords="offset points", color=RED, ha="right", va="center",
-        )  # fmt: skip
+            "wrong",
+            (0, 0.94),
+            (-5, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color=RED,
+            ha="right",
+            va="center",
+        )
         wrong = edges[1:] <= 0
         filled = counts > 0
         for chosen, colour in ((filled & ~wrong, BLUE), (filled & wrong, RED)):
             axes.bar(
-                edges[:-1][chosen], counts[chosen] - 0.6, np.diff(edges)[chosen], 0.6,
-                align="edge", color=colour, edgecolor="white", linewidth=0.6,
-            )  # fmt: skip
-        marks = ((smallest, f"smallest margin {smallest:.3g}", 0.9, "bold"),
-                 (lower, f"rounding leaves at least {lower:.3g}", 0.79, "normal"))  # fmt: skip
+                edges[:-1][chosen],
+                counts[chosen] - 0.6,
+                np.diff(edges)[chosen],
+                0.6,
+                align="edge",
+                color=colour,
+                edgecolor="white",
+                linewidth=0.6,
+            )
+        marks = (
+            (smallest, f"smallest margin {smallest:.3g}", 0.9, "bold"),
+            (lower, f"rounding leaves at least {lower:.3g}", 0.79, "normal"),
+        )
         for value, text, height, weight in marks:
             axes.plot(
-                [value, value], [0, height + 0.04], color=INK, lw=1.1,
-                ls="-" if weight == "bold" else (0, (3, 2)), transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
+                [value, value],
+                [0, height + 0.04],
+                color=INK,
+                lw=1.1,
+                ls="-" if weight == "bold" else (0, (3, 2)),
+                transform=axes.get_xaxis_transform(),
+            )
             inward = value < 0.6 * right
             axes.annotate(
-                text, (max(lower, smallest), height), (5 if inward else -5, 0), weight=weight,
-                va="center", xycoords=("data", "axes fraction"), textcoords="offset points",
+                text,
+                (max(lower, smallest), height),
+                (5 if inward else -5, 0),
+                weight=weight,
+                va="center",
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
                 ha="left" if inward else "right",
-            )  # fmt: skip
+            )
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="margin in logits: right token minus best other", ylabel="local contexts")
@@ -223,17 +269,24 @@ def _head(axes: Axes, coupled: Coupled, head: int) -> None:
     rows, slots = weight.shape
     bare(axes)
     axes.pcolormesh(
-        np.arange(slots + 1) - 0.5, np.arange(rows + 1) - 0.5, WEIGHT(weight),
-        edgecolors=FAINT, linewidth=0.8,
-    )  # fmt: skip
+        np.arange(slots + 1) - 0.5,
+        np.arange(rows + 1) - 0.5,
+        WEIGHT(weight),
+        edgecolors=FAINT,
+        linewidth=0.8,
+    )
     axes.invert_yaxis()
     axes.set_title(f"head {head + 1}", loc="left", fontsize=9.5, weight="bold")
     for (row, slot), value in np.ndenumerate(weight):
         axes.text(
-            slot, row, coupled.tokens[row][slot], ha="center", va="center_baseline",
+            slot,
+            row,
+            coupled.tokens[row][slot],
+            ha="center",
+            va="center_baseline",
             color="white" if value > 0.45 else (INK if value > 0.02 else MUTED),
             weight="bold" if value > 0.45 else "normal",
-        )  # fmt: skip
+        )
     names = [slot.name if slot.name != "answer" else "ans" for slot in coupled.slots]
     axes.set_xticks(range(slots), names, fontsize=8.5)
     groups: dict[int | None, list[int]] = {}
@@ -243,10 +296,17 @@ def _head(axes: Axes, coupled: Coupled, head: int) -> None:
         name = "sink" if difference is None else f"{difference:+d}".replace("-", MINUS)
         middle = (members[0] + members[-1]) / 2
         axes.annotate(
-            "0" if difference == 0 else name, (middle, 0), (0, -19),
-            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", va="top",
-            fontsize=8.5, color=MUTED, annotation_clip=False,
-        )  # fmt: skip
+            "0" if difference == 0 else name,
+            (middle, 0),
+            (0, -19),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8.5,
+            color=MUTED,
+            annotation_clip=False,
+        )
         if members[0] > 0:
             axes.axvline(members[0] - 0.5, color=MUTED, lw=1.2)
     axes.set_xlabel("column difference", labelpad=19, fontsize=8.5, color=MUTED)

@@ -35,9 +35,11 @@ def form_text(place: Place) -> str:
 def symbols_text(coupling: Coupling) -> str:
     """What the names in a coupling's forms mean, those that occur; empty where all are numbers."""
     forms = [
-        place for level in coupling.levels for side in (level.key, level.query)
+        place
+        for level in coupling.levels
+        for side in (level.key, level.query)
         for place in side.values()
-    ]  # fmt: skip
+    ]
     used = [name for name in SYMBOLS if any(getattr(place, name) for place in forms)]
     return "; ".join(f"{name}: {SYMBOLS[name]}" for name in used)
 

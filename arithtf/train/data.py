@@ -117,14 +117,20 @@ class LocalContexts:
         found = _Found(**{name: arrays[name] for name in _Found._fields})
         vocabulary = recipe.task.vocabulary
         tokens, query_ids, key_ids = local_inputs(
-            found, levels=recipe.model.levels, sinks=recipe.model.encoding.sinks,
-            bos=vocabulary.bos, pad=vocabulary.pad,
-        )  # fmt: skip
+            found,
+            levels=recipe.model.levels,
+            sinks=recipe.model.encoding.sinks,
+            bos=vocabulary.bos,
+            pad=vocabulary.pad,
+        )
         targets = torch.from_numpy(found.target)[:, None]
         self.all = Inputs(
-            tokens.to(device), query_ids.to(device), key_ids.to(device), targets.to(device),
+            tokens.to(device),
+            query_ids.to(device),
+            key_ids.to(device),
+            targets.to(device),
             start=tokens.shape[1] - 1,
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         """How many contexts there are."""

@@ -72,9 +72,13 @@ SLOPES = tensor(2, H).abs()
 R1, R2 = tensor(3, H).abs() + 0.1, torch.rand(H, dtype=torch.float64) + 0.3
 T5 = tensor(4, H, 8)
 FIRE = Fire(
-    tensor(5, 6), tensor(6, 6), tensor(7, H, 6), tensor(8, H),
-    torch.tensor(0.3, dtype=torch.float64), torch.tensor(5.5, dtype=torch.float64),
-)  # fmt: skip
+    tensor(5, 6),
+    tensor(6, 6),
+    tensor(7, H, 6),
+    tensor(8, H),
+    torch.tensor(0.3, dtype=torch.float64),
+    torch.tensor(5.5, dtype=torch.float64),
+)
 KEY_VECTORS, QUERY_VECTORS = tensor(9, H, 2 * REACH + 1, D), tensor(10, H, 2 * REACH + 1, D)
 
 

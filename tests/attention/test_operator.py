@@ -158,9 +158,13 @@ def test_auto_says_what_it_takes():
         ("window", qkv(), None, {}),
         ("float32", qkv(torch.float64), near, {}),
         ("gradients", qkv(requires_grad=True), near, {}),
-        ("one of NoMechanism, BiasTable, Alibi, got Rotary", qkv(), near,
-         {"mechanism": Rotary.from_base(D)}),
-    ):  # fmt: skip
+        (
+            "one of NoMechanism, BiasTable, Alibi, got Rotary",
+            qkv(),
+            near,
+            {"mechanism": Rotary.from_base(D)},
+        ),
+    ):
         choice = explain(*tensors, positions, **call)
         assert choice.impl == "reference"
         assert reason in choice.reason
@@ -237,16 +241,22 @@ def test_errors_say_what_was_expected(call, error, says):
         ({"windows": (2,)}, {"windows": 2}),
         ({"windows": ((2, 2),)}, {"windows": 2}),
         ({"windows": (None,)}, {"windows": None}),
-        ({"query_ids": IDS[:1, 0], "key_ids": IDS[:1, 0]},
-         {"query_ids": IDS[:1], "key_ids": IDS[:1]}),
-        ({"query_ids": IDS[0, 0], "key_ids": IDS[0, 0]},
-         {"query_ids": IDS[:1], "key_ids": IDS[:1]}),
-        ({"query_ids": IDS[:, 0], "key_ids": IDS[:, 0], "windows": (2, 3)},
-         {"query_ids": IDS[:, 0][None], "key_ids": IDS[:, 0][None], "windows": (2, 3)}),
+        (
+            {"query_ids": IDS[:1, 0], "key_ids": IDS[:1, 0]},
+            {"query_ids": IDS[:1], "key_ids": IDS[:1]},
+        ),
+        (
+            {"query_ids": IDS[0, 0], "key_ids": IDS[0, 0]},
+            {"query_ids": IDS[:1], "key_ids": IDS[:1]},
+        ),
+        (
+            {"query_ids": IDS[:, 0], "key_ids": IDS[:, 0], "windows": (2, 3)},
+            {"query_ids": IDS[:, 0][None], "key_ids": IDS[:, 0][None], "windows": (2, 3)},
+        ),
         ({"documents": torch.arange(T) // 3}, {"documents": (torch.arange(T).int() // 3)[None]}),
         ({"prefix": torch.tensor([0, 4])}, {"prefix": torch.tensor([0, 4]).int()}),
     ],
-)  # fmt: skip
+)
 def test_what_is_meant_alike(given, same):
     """Friendly spellings give what the plain one gives: int32 [B or 1, L, T], a window a level."""
     tensors = [random(B, H, T, D).float() + i for i in range(3)]
@@ -304,8 +314,14 @@ def test_a_mechanism_of_one_s_own():
 def test_signatures_are_the_real_ones(function):
     form = inspect.signature(function)
     assert list(form.parameters) == [
-        "query", "key", "value", "positions", "mechanism", "scale", "impl",
-    ]  # fmt: skip
+        "query",
+        "key",
+        "value",
+        "positions",
+        "mechanism",
+        "scale",
+        "impl",
+    ]
     assert form.parameters["positions"].annotation == Positions | None
     assert form.return_annotation is (Choice if function is explain else torch.Tensor)
     assert "positions: ids, windows" in attention.__doc__

@@ -61,8 +61,10 @@ def test_outside_the_window_has_no_influence(qkv, ids, rng, impl, mechanism, jun
     query, key, value = qkv
     call = {
         "mechanism": NONE if mechanism == "none" else BiasTable(torch.randn(H, 5, generator=rng)),
-        "windows": ((1, 2), (0, 3)), "sinks": 1, "impl": impl,
-    }  # fmt: skip
+        "windows": ((1, 2), (0, 3)),
+        "sinks": 1,
+        "impl": impl,
+    }
     before = attention(query, key, value, query_ids=ids, key_ids=ids, **call)
     seen = in_windows(ids, call["windows"]) & torch.ones(T, T).tril().bool()
     seen[..., 0] = True

@@ -130,9 +130,18 @@ def as_set(collected):
 @pytest.fixture(scope="session")
 def naive():
     return SimpleNamespace(
-        layout=layout, contexts=contexts, context_at=context_at, as_set=as_set, aligned=aligned,
-        place=place, level=level, coupling=coupling, Batch=Batch, NO_ID=NO_ID, IGNORE=IGNORE,
-    )  # fmt: skip
+        layout=layout,
+        contexts=contexts,
+        context_at=context_at,
+        as_set=as_set,
+        aligned=aligned,
+        place=place,
+        level=level,
+        coupling=coupling,
+        Batch=Batch,
+        NO_ID=NO_ID,
+        IGNORE=IGNORE,
+    )
 
 
 def fit(model, task, contexts, steps=500):
@@ -172,9 +181,14 @@ def tiny_recipe(base=3, width=48, **changes):
     parts = {"blocks": changes.pop("blocks", ("attention", "mlp")), **changes.pop("model", {})}
     values = dict(mechanism=Table(reach=1), windows=((1, 0),), sinks=1) | changes
     model = ModelConfig(
-        vocabulary=task.vocabulary.size, levels=1, width=width, heads=4, hidden=2 * width,
-        encoding=Encoding(**values), **parts,
-    )  # fmt: skip
+        vocabulary=task.vocabulary.size,
+        levels=1,
+        width=width,
+        heads=4,
+        hidden=2 * width,
+        encoding=Encoding(**values),
+        **parts,
+    )
     return Recipe(name="tiny", task=task, coupling=couplings.columns(task), model=model)
 
 
@@ -199,7 +213,14 @@ def tiny(tmp_path_factory):
     model = fit(Transformer(recipe.model, seed=1), recipe.task, found.contexts)
     run = write_run(tmp_path_factory.mktemp("certify") / "run", recipe, model)
     return SimpleNamespace(
-        recipe=recipe, task=recipe.task, coupling=recipe.coupling, model=model, run=run,
-        contexts=found.contexts, operands=found.operands, make=tiny_recipe, write=write_run,
+        recipe=recipe,
+        task=recipe.task,
+        coupling=recipe.coupling,
+        model=model,
+        run=run,
+        contexts=found.contexts,
+        operands=found.operands,
+        make=tiny_recipe,
+        write=write_run,
         fit=fit,
-    )  # fmt: skip
+    )

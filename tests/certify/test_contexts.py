@@ -94,8 +94,12 @@ def test_sinks_that_differ_are_refused(naive):
 
 def test_misuse_is_refused(naive):
     batch = naive.layout([(1, 2)], naive.aligned())
-    for windows, message in [([(1, -2)], "is empty"), ([(2**31, 0)], "outside int32"),
-                             ([], "1 to 16"), ([(1, 0)] * 17, "1 to 16")]:  # fmt: skip
+    for windows, message in [
+        ([(1, -2)], "is empty"),
+        ([(2**31, 0)], "outside int32"),
+        ([], "1 to 16"),
+        ([(1, 0)] * 17, "1 to 16"),
+    ]:
         with pytest.raises(ValueError, match=message):
             _core.ContextCollector(len(windows), windows, 0)
     with pytest.raises(ValueError, match="one window per level"):

@@ -41,10 +41,16 @@ def test_counts_are_those_of_the_problems():
 @pytest.mark.parametrize(
     "name",
     [
-        "comparison", "increment", "copy", "reverse", "parity", "residue-addition", "running-sum",
+        "comparison",
+        "increment",
+        "copy",
+        "reverse",
+        "parity",
+        "residue-addition",
+        "running-sum",
         "division",
     ],
-)  # fmt: skip
+)
 def test_training_shows_every_context(name):
     assert exposure(get_recipe(name)).shown.min() > 0
 

@@ -146,8 +146,13 @@ def test_misuse_is_refused(naive):
     other[1, 0] = 3
     with pytest.raises(ValueError, match="tokens of the sinks differ"):
         _core.MemoDecoder(table, other, *arrays, 11, EOS)
-    one = (np.array([1], np.uint8), np.array([0, 1]), np.zeros(1, np.uint8), np.zeros(1, np.int32),
-           np.zeros(1, np.uint8))  # fmt: skip
+    one = (
+        np.array([1], np.uint8),
+        np.array([0, 1]),
+        np.zeros(1, np.uint8),
+        np.zeros(1, np.int32),
+        np.zeros(1, np.uint8),
+    )
     table.insert(*one, np.array([2], np.uint8))
     table.insert(*one, np.array([2], np.uint8))
     assert len(table) == 1

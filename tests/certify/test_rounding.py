@@ -67,8 +67,9 @@ def test_linear_bounds_any_order_of_summation(how, share):
         x, rounded = known_up_to(torch.randn(n, generator=generator).double(), generator, share)
         result = linear(x, prepare(weight))
         terms = (weight.numpy() * rounded.float().numpy()).astype(F32)
-        computed = np.array([sum_in_some_order(row, rng, how) if n >= 16 else row.sum(dtype=F32)
-                             for row in terms])  # fmt: skip
+        computed = np.array(
+            [sum_in_some_order(row, rng, how) if n >= 16 else row.sum(dtype=F32) for row in terms]
+        )
         assert_inside(computed, result, x.value @ weight.double().T)
 
 
@@ -223,9 +224,14 @@ def build(name, blocks=("attention", "mlp"), seed=0):
     levels = len(encoding.windows)
     coupling = two_levels(task) if levels == 2 else couplings.columns(task)
     config = ModelConfig(
-        vocabulary=task.vocabulary.size, levels=levels, width=24, heads=2, hidden=40,
-        blocks=blocks, encoding=encoding,
-    )  # fmt: skip
+        vocabulary=task.vocabulary.size,
+        levels=levels,
+        width=24,
+        heads=2,
+        hidden=40,
+        blocks=blocks,
+        encoding=encoding,
+    )
     model = Transformer(config, seed=seed).eval()
     with torch.no_grad():  # parameters that start at 0 or 1 must take part
         generator = torch.Generator().manual_seed(seed)
@@ -240,21 +246,33 @@ def run_permuted(model, task, contexts, impl, seed):
     generator = torch.Generator().manual_seed(seed)
     sinks = model.config.encoding.sinks
     tokens, query_ids, key_ids = local_inputs(
-        contexts, levels=model.config.levels, sinks=sinks, bos=task.vocabulary.bos,
+        contexts,
+        levels=model.config.levels,
+        sinks=sinks,
+        bos=task.vocabulary.bos,
         pad=task.vocabulary.pad,
-    )  # fmt: skip
+    )
     last = tokens.shape[1] - 1
-    order = torch.cat([
-        torch.arange(sinks), sinks + torch.randperm(last - sinks, generator=generator),
-        torch.tensor([last]),
-    ])  # fmt: skip
+    order = torch.cat(
+        [
+            torch.arange(sinks),
+            sinks + torch.randperm(last - sinks, generator=generator),
+            torch.tensor([last]),
+        ]
+    )
     size = int(torch.randint(1, 60, (1,), generator=generator))
     with torch.no_grad():
         parts = [
-            model(tokens[i : i + size, order], query_ids, key_ids[i : i + size, :, order],
-                  start=last, stop=last + 1, impl=impl)[:, 0]
+            model(
+                tokens[i : i + size, order],
+                query_ids,
+                key_ids[i : i + size, :, order],
+                start=last,
+                stop=last + 1,
+                impl=impl,
+            )[:, 0]
             for i in range(0, len(tokens), size)
-        ]  # fmt: skip
+        ]
     return torch.cat(parts)
 
 

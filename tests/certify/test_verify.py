@@ -249,10 +249,16 @@ def test_odd_values_are_problems_and_no_crashes(agreeing):
 
 @pytest.mark.parametrize(
     "place",
-    [("task",), ("model",), ("model", "encoding"), ("model", "encoding", "mechanism"),
-     ("coupling", "levels", 0), ("coupling", "levels", 0, "key", "a"),
-     ("coupling", "levels", 0, "query", "answer")],
-)  # fmt: skip
+    [
+        ("task",),
+        ("model",),
+        ("model", "encoding"),
+        ("model", "encoding", "mechanism"),
+        ("coupling", "levels", 0),
+        ("coupling", "levels", 0, "key", "a"),
+        ("coupling", "levels", 0, "query", "answer"),
+    ],
+)
 def test_unknown_settings_are_not_ignored(agreeing, place):
     config, verified = agreeing
     inner = config

@@ -36,11 +36,20 @@ from arithtf.tasks import (
 from arithtf.train import train
 
 NAMES = (
-    "subtraction", "comparison", "increment", "times-digit", "modular-addition",
-    "modular-addition task.modulus=8", "modular-addition task.modulus=250", "residue-addition",
-    "residue-addition task.modulus=51", "residue-addition task.modulus=151", "copy", "reverse",
+    "subtraction",
+    "comparison",
+    "increment",
+    "times-digit",
+    "modular-addition",
+    "modular-addition task.modulus=8",
+    "modular-addition task.modulus=250",
+    "residue-addition",
+    "residue-addition task.modulus=51",
+    "residue-addition task.modulus=151",
+    "copy",
+    "reverse",
     "parity",
-)  # fmt: skip
+)
 RECIPES = {name: partial(get_recipe, *name.split()) for name in NAMES}
 OTHER = {
     "subtraction": [Subtraction(2), Subtraction(5)],
@@ -50,11 +59,21 @@ OTHER = {
     "parity": [Parity(3)],
 }
 MODULAR = [
-    ModularAddition(2), ModularAddition(10), ModularAddition(50), ModularAddition(8, 2),
-    ModularAddition(2000), ModularAddition(10000), ModularAddition(4), ModularAddition(16),
-    ModularAddition(25), ModularAddition(400), ModularAddition(12500), ModularAddition(27, 6),
-    ModularAddition(8, 12), ModularAddition(2304, 12),
-]  # fmt: skip
+    ModularAddition(2),
+    ModularAddition(10),
+    ModularAddition(50),
+    ModularAddition(8, 2),
+    ModularAddition(2000),
+    ModularAddition(10000),
+    ModularAddition(4),
+    ModularAddition(16),
+    ModularAddition(25),
+    ModularAddition(400),
+    ModularAddition(12500),
+    ModularAddition(27, 6),
+    ModularAddition(8, 12),
+    ModularAddition(2304, 12),
+]
 RESIDUES = [ResidueAddition(p) for p in (2, 10, 51, 101, 151)]
 RESIDUES += [ResidueAddition(2, 2), ResidueAddition(7, 3)]
 

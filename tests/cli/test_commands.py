@@ -225,8 +225,9 @@ def test_evaluate_prints_and_records(arithtf, raw_run, tmp_path):
     assert ended.code == 0
     lines = [json.loads(line) for line in (run / "eval.jsonl").read_text().splitlines()]
     assert [(row["length"], row["count"], row["grade"]) for row in lines] == [
-        (2, 8, "sampled"), (30, 8, "sampled"),
-    ]  # fmt: skip
+        (2, 8, "sampled"),
+        (30, 8, "sampled"),
+    ]
     shown = [line.split() for line in ended.out.splitlines() if "sampled" in line]
     assert [line[0] for line in shown] == ["2", "30"]
     assert ended.out.startswith("evaluate 1/2  2 digits: ")

@@ -55,8 +55,10 @@ UNBUILT = "import sys; sys.modules['arithtf._core'] = None; from arithtf.cli imp
 def test_unbuilt_core(command, code):
     done = subprocess.run(
         [sys.executable, "-c", f"{UNBUILT} sys.exit(main({command}))"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     if code:

@@ -18,9 +18,25 @@ def test_answers_are_sums(arithtf, trained_run):
 
 @pytest.mark.parametrize(
     "line",
-    ["12a+3", "", "+5", "5+", "-3+4", "3+-4", "1*2", "1-2", "1+2+3", "12", "é+1", "\uff11+1",
-     "1\x00+1", "1 2+3", "nan+1", "1e5+1"],
-)  # fmt: skip
+    [
+        "12a+3",
+        "",
+        "+5",
+        "5+",
+        "-3+4",
+        "3+-4",
+        "1*2",
+        "1-2",
+        "1+2+3",
+        "12",
+        "é+1",
+        "\uff11+1",
+        "1\x00+1",
+        "1 2+3",
+        "nan+1",
+        "1e5+1",
+    ],
+)
 def test_a_malformed_line_is_an_error_on_its_own_line(arithtf, trained_run, line):
     ended = arithtf("solve", trained_run, stdin=f"1+1\n{line}\n2+2\n".encode())
     assert ended.code == 1

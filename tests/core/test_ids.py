@@ -193,8 +193,15 @@ def random_coupling(task):
     return Coupling("both", (*couplings.randomized(task, 4000).levels, started))
 
 
-TASKS = [Addition(), Addition(16, "padded", True), Subtraction(), RunningSum(terms=2), Division(3),
-         Calculator(), View(Subtraction())]  # fmt: skip
+TASKS = [
+    Addition(),
+    Addition(16, "padded", True),
+    Subtraction(),
+    RunningSum(terms=2),
+    Division(3),
+    Calculator(),
+    View(Subtraction()),
+]
 
 
 @pytest.mark.parametrize("solved", [True, False])

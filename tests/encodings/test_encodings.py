@@ -38,9 +38,13 @@ SPECS += [ALiBi(learned=True), KERPLE(form="power"), T5(bidirectional=True)]
 @pytest.mark.parametrize("logit_scale", LOGIT_SCALES)
 def test_encoding_survives_json_and_builds(mechanism, logit_scale):
     encoding = Encoding(
-        embedding=Learned(levels=(1,)), mechanism=mechanism, windows=(2, (3, 0), None), sinks=1,
-        logit_scale=logit_scale, head_levels=(0, 2, 1, 1),
-    )  # fmt: skip
+        embedding=Learned(levels=(1,)),
+        mechanism=mechanism,
+        windows=(2, (3, 0), None),
+        sinks=1,
+        logit_scale=logit_scale,
+        head_levels=(0, 2, 1, 1),
+    )
     assert from_plain(Encoding, json.loads(json.dumps(to_plain(encoding)))) == encoding
     module = encoding.build(heads=4, head_dim=8)
     assert isinstance(module(), Mechanism)

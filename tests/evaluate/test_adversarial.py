@@ -61,8 +61,10 @@ def test_families_are_what_they_are_called():
     for a, b in pairs["neighbours"]:
         assert sum(x != y for x, y in zip(f"{a:08}", f"{b:08}", strict=True)) == 1
     multiples = families(Subtraction(), (8, 3))["multiples"]
-    rests = {number(a) % number(b) - (number(b) if i % 2 else 0) for i, (a, b) in
-             enumerate(multiples[:4])}  # fmt: skip
+    rests = {
+        number(a) % number(b) - (number(b) if i % 2 else 0)
+        for i, (a, b) in enumerate(multiples[:4])
+    }
     assert rests == {0, -1}
 
 
@@ -168,8 +170,9 @@ def test_a_joint_task_has_the_suites_of_its_parts():
     rows = stress(model, recipe, "ladder", max_digits=10, max_tokens=3000)
     assert {row["kind"].split()[0] for row in rows} == set("+-*/")
     assert {row["operands"] for row in rows} == {2}
-    shapes_of = {sign: {(r["left"], r["right"]) for r in rows if r["kind"][0] == sign}
-                 for sign in "+*/"}  # fmt: skip
+    shapes_of = {
+        sign: {(r["left"], r["right"]) for r in rows if r["kind"][0] == sign} for sign in "+*/"
+    }
     # A division of 10 x 10 digits has 3,106 columns.
     assert (10, 10) in shapes_of["*"]
     assert (10, 10) not in shapes_of["/"]

@@ -102,9 +102,14 @@ CASES = {
 def make(case, seed):
     coupling, encoding, blocks, *changes = CASES[case]
     config = ModelConfig(
-        vocabulary=TASK.vocabulary.size, levels=len(coupling.levels), width=32, hidden=48,
-        blocks=blocks, encoding=encoding, **dict(*changes),
-    )  # fmt: skip
+        vocabulary=TASK.vocabulary.size,
+        levels=len(coupling.levels),
+        width=32,
+        hidden=48,
+        blocks=blocks,
+        encoding=encoding,
+        **dict(*changes),
+    )
     return Transformer(config, seed=seed).eval(), coupling
 
 

@@ -73,10 +73,15 @@ def test_answers_are_right_and_in_order(solver):
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("0+0", "0"), ("007+3", "10"), (" 12 +\t30 ", "42"), ("999+1", "1000"), ("1+2\r\n", "3"),
-        (b"5+5", "10"), ("000+00", "0"),
+        ("0+0", "0"),
+        ("007+3", "10"),
+        (" 12 +\t30 ", "42"),
+        ("999+1", "1000"),
+        ("1+2\r\n", "3"),
+        (b"5+5", "10"),
+        ("000+00", "0"),
     ],
-)  # fmt: skip
+)
 def test_as_a_person_writes_it(solver, line, answer):
     assert str(solver.solve([line])[0]) == answer
 

@@ -115,8 +115,10 @@ def test_a_trained_model_passes_everything(trained):
     assert {row["length"] for row in rows if row["suite"] == "carry"} == {10, 100}
     ladder = stress(model, recipe, "ladder", max_digits=10)
     assert {(row["suite"], row["left"], row["right"]) for row in ladder} == {
-        ("ladder", 10, 10), ("ladder", 10, 1), ("ladder", 1, 10),
-    }  # fmt: skip
+        ("ladder", 10, 10),
+        ("ladder", 10, 1),
+        ("ladder", 1, 10),
+    }
     kinds = {row["kind"] for row in ladder if (row["left"], row["right"]) == (10, 10)}
     assert kinds == {"nines", "random", "complements", "borrows"}
 

@@ -22,9 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("forward", "backward", "table", "rotary", "short", "split", "sums", "decode")
 FORMS = ("general", "short", "split")
 ALL = {
-    (f, e, o) for f in FORMS for e in ENCODINGS for o in ORDERS
+    (f, e, o)
+    for f in FORMS
+    for e in ENCODINGS
+    for o in ORDERS
     if f == "general" or e not in GENERAL
-}  # fmt: skip
+}
 CASES = {case for case in ALL if case[0] == "general" or case[1] in ("t5", "rotary", "kerple log")}
 MORE = ALL - CASES
 # Operations for which the host waits for the device, and functions that copy to it.
@@ -146,9 +149,13 @@ def test_launchers_ask_the_device_nothing(encoding, order, form, launched):
 def test_the_watch_sees_what_it_is_for():
     x = torch.zeros(3, device="meta")
     forbidden = (
-        lambda: torch.tensor([1], device="meta"), lambda: x.to("cpu"), x.nonzero, x[0].item,
-        lambda: torch.zeros(3).to("meta"), lambda: bool(x[0]),
-    )  # fmt: skip
+        lambda: torch.tensor([1], device="meta"),
+        lambda: x.to("cpu"),
+        x.nonzero,
+        x[0].item,
+        lambda: torch.zeros(3).to("meta"),
+        lambda: bool(x[0]),
+    )
     for call in forbidden:
         with Watch(), pytest.raises(AssertionError, match="in a launcher"):
             call()

@@ -142,8 +142,12 @@ def test_compute_sanitizer(tool):
     environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     done = subprocess.run(
         [program, "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code],
-        capture_output=True, text=True, check=False, timeout=100, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env=environment,
+    )
     if "Device not supported" in done.stdout + done.stderr:
         pytest.skip("compute-sanitizer does not support this device, or not in this sandbox")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

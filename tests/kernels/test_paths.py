@@ -91,8 +91,9 @@ def test_training_takes_the_kernels(monkeypatch):
 def test_logits_of_both_ways_into_attention(blocks):
     """With and without the table of tokens: the stream is one after an MLP block."""
     encoding = Encoding(mechanism=Table(), windows=((2, 0),), sinks=1, logit_scale="log")
-    config = ModelConfig(vocabulary=9, width=32, heads=2, hidden=16, blocks=blocks,
-                         encoding=encoding)  # fmt: skip
+    config = ModelConfig(
+        vocabulary=9, width=32, heads=2, hidden=16, blocks=blocks, encoding=encoding
+    )
     model = Transformer(config)
     tokens = torch.randint(0, 9, (3, 21), generator=torch.Generator().manual_seed(0))
     ids = torch.arange(21, dtype=torch.int32)[None, None] // 2
@@ -124,10 +125,14 @@ def test_nothing_waits_for_the_device(windows):
     table, scale = torch.randn(2, 5, requires_grad=True), torch.rand(2, requires_grad=True)
     ids = torch.randint(-5, 5, (2, 2, 40), dtype=torch.int32)
     call = {
-        "mechanism": BiasTable(table), "query_ids": ids, "key_ids": ids, "windows": windows,
-        "sinks": 2, "scale": LogScale(scale),
+        "mechanism": BiasTable(table),
+        "query_ids": ids,
+        "key_ids": ids,
+        "windows": windows,
+        "sinks": 2,
+        "scale": LogScale(scale),
         "documents": (torch.arange(40, dtype=torch.int32) // 9)[None],
-    }  # fmt: skip
+    }
 
     def once():
         out = attend(*tensors, **call)

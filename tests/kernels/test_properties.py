@@ -65,8 +65,10 @@ def test_permuting_tokens_permutes_outputs(mechanism, window):
     plain = run((q, k, v), query_ids=drawn, key_ids=drawn, **call)
     mixed = run(
         [x[:, :, order] for x in (q, k, v)],
-        query_ids=drawn[..., order], key_ids=drawn[..., order], **call,
-    )  # fmt: skip
+        query_ids=drawn[..., order],
+        key_ids=drawn[..., order],
+        **call,
+    )
     torch.testing.assert_close(mixed, plain[:, :, order], rtol=1e-5, atol=1e-5)
 
 
@@ -118,9 +120,12 @@ def test_what_is_invisible_changes_no_bit(junk, level):
     q, k, v = qkv(70)
     drawn = ids(2, 1, 70, torch.Generator().manual_seed(0))
     call = {
-        "mechanism": RELATIVE[1], "query_ids": drawn, "key_ids": drawn, "sinks": 1,
+        "mechanism": RELATIVE[1],
+        "query_ids": drawn,
+        "key_ids": drawn,
+        "sinks": 1,
         "windows": ((1,) if level == "windowed" else (None,)),
-    }  # fmt: skip
+    }
     with torch.no_grad():
         visible = _visible(drawn, call)
     query = int(visible.sum(-1)[0].argmax())
@@ -179,9 +184,13 @@ def test_repeats_to_the_bit():
     scale = torch.rand(HEADS, requires_grad=True)
     drawn = ids(2, 1, 70, torch.Generator().manual_seed(0))
     call = {
-        "mechanism": BiasTable(table), "windows": (3,), "sinks": 2, "scale": LogScale(scale),
-        "query_ids": drawn, "key_ids": drawn,
-    }  # fmt: skip
+        "mechanism": BiasTable(table),
+        "windows": (3,),
+        "sinks": 2,
+        "scale": LogScale(scale),
+        "query_ids": drawn,
+        "key_ids": drawn,
+    }
     first = with_gradients(qkv(70), (table, scale), **call)
     second = with_gradients(qkv(70), (table, scale), **call)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

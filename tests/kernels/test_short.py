@@ -47,9 +47,12 @@ def test_heads_of_several_levels_in_any_order():
     tensors = [torch.randn(3, 5, 40, DIM) for _ in range(3)]
     ids = torch.randint(-4, 4, (3, 3, 40), dtype=torch.int32)
     call = {
-        "query_ids": ids, "key_ids": ids, "head_levels": (2, 0, 2, 2, 0),
-        "windows": (1, 0, (2, 0)), "sinks": 1,
-    }  # fmt: skip
+        "query_ids": ids,
+        "key_ids": ids,
+        "head_levels": (2, 0, 2, 2, 0),
+        "windows": (1, 0, (2, 0)),
+        "sinks": 1,
+    }
     check(tensors, BiasTable(torch.randn(5, 7)), call)
 
 

@@ -113,9 +113,13 @@ def test_compiled_code_keeps_its_budget(architecture):
     environment.pop("TRITON_INTERPRET", None)
     done = subprocess.run(
         [sys.executable, "-c", COMPILE],
-        input=json.dumps(chosen), capture_output=True, text=True, check=True, cwd=ROOT,
+        input=json.dumps(chosen),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
         env=environment,
-    )  # fmt: skip
+    )
     recorded, recorded_by = budgets(), version("triton").startswith(RECORDED_BY)
     for row in json.loads(done.stdout.splitlines()[-1]):
         assert "error" not in row, row

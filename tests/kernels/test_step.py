@@ -129,5 +129,7 @@ def test_operator_and_reference():
     expected = attention_step(*call, mechanism=table, impl="reference")
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     compiled = torch.compile(attention_step, fullgraph=True, backend="aot_eager")
-    assert torch.equal(compiled(*call, mechanism=NONE, impl="triton"),
-                       attention_step(*call, mechanism=NONE, impl="triton"))  # fmt: skip
+    assert torch.equal(
+        compiled(*call, mechanism=NONE, impl="triton"),
+        attention_step(*call, mechanism=NONE, impl="triton"),
+    )

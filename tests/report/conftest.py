@@ -65,6 +65,12 @@ def row(suite, kind, length, count, exact, **facts):
     """One row as the evaluator writes it."""
     grade = "sampled" if suite == "sampled" else "stressed"
     empty = {"left": None, "right": None, "chain": None, "place": None}
-    known = {"suite": suite, "kind": kind, "grade": grade, "length": length, "count": count,
-             "exact": exact}  # fmt: skip
+    known = {
+        "suite": suite,
+        "kind": kind,
+        "grade": grade,
+        "length": length,
+        "count": count,
+        "exact": exact,
+    }
     return known | empty | facts

@@ -56,10 +56,17 @@ def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_pat
     run = tmp_path / "run"
     shutil.copytree(short_run, run)
     row = {
-        "suite": "ladder", "kind": "nines", "grade": "stressed", "length": 50, "left": None,
-        "right": None, "chain": None, "place": None, "tokens": 100,
+        "suite": "ladder",
+        "kind": "nines",
+        "grade": "stressed",
+        "length": 50,
+        "left": None,
+        "right": None,
+        "chain": None,
+        "place": None,
+        "tokens": 100,
         "weights": weights_hash(load_model(run)[0]),
-    }  # fmt: skip
+    }
     for kind in ("nines", "random"):
         for operands, count in ((1000, 2), (100, 9)):
             rows = [{**row, "kind": kind, "operands": operands, "count": count, "exact": count}]
@@ -80,8 +87,14 @@ def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_pat
 def test_the_shorter_operand_decides_what_is_largest(more, less):
     def row(left, right, tokens):
         longest = max(left or 10**6, right or 10**6)
-        return {"operands": 2, "left": left, "right": right, "length": longest,
-                "tokens": tokens, "count": 2}  # fmt: skip
+        return {
+            "operands": 2,
+            "left": left,
+            "right": right,
+            "length": longest,
+            "tokens": tokens,
+            "count": 2,
+        }
 
     assert reach(row(*more)) > reach(row(*less))
 

@@ -178,15 +178,26 @@ def test_a_browser_draws_it(evaluated_run, tmp_path):
     if browser is None:
         pytest.skip(f"no browser is installed (looked for {', '.join(BROWSERS)})")
     flags = (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'profile'}", "dump-dom",
-    )  # fmt: skip
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+        f"user-data-dir={tmp_path / 'profile'}",
+        "dump-dom",
+    )
     page = write_report(evaluated_run)
     shown = subprocess.run(
         [browser, *(f"--{flag}" for flag in flags), page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     parsed = Page(shown.stdout)
     assert tuple(parsed.paths) == FIGURES
     assert all(count > 5 for count in parsed.paths.values())

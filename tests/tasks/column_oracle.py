@@ -22,15 +22,40 @@ from arithtf.tasks import (
 )
 
 TASKS = [
-    Subtraction(), Subtraction(2), Subtraction(16), Comparison(), Comparison(3), Increment(),
-    Increment(2), TimesDigit(), TimesDigit(5), ModularAddition(10), ModularAddition(1000),
-    ModularAddition(50), ModularAddition(2), ModularAddition(8, 2), ModularAddition(9, 3),
-    ModularAddition(8), ModularAddition(25), ModularAddition(40), ModularAddition(1250),
-    ModularAddition(9, 6), ModularAddition(48, 6), ModularAddition(18, 12),
-    ResidueAddition(51), ResidueAddition(101), ResidueAddition(151), ResidueAddition(7, 2),
-    View(ResidueAddition(51)), View(ResidueAddition(7, 2)), Copy(), Copy(3), Reverse(), Parity(),
+    Subtraction(),
+    Subtraction(2),
+    Subtraction(16),
+    Comparison(),
+    Comparison(3),
+    Increment(),
+    Increment(2),
+    TimesDigit(),
+    TimesDigit(5),
+    ModularAddition(10),
+    ModularAddition(1000),
+    ModularAddition(50),
+    ModularAddition(2),
+    ModularAddition(8, 2),
+    ModularAddition(9, 3),
+    ModularAddition(8),
+    ModularAddition(25),
+    ModularAddition(40),
+    ModularAddition(1250),
+    ModularAddition(9, 6),
+    ModularAddition(48, 6),
+    ModularAddition(18, 12),
+    ResidueAddition(51),
+    ResidueAddition(101),
+    ResidueAddition(151),
+    ResidueAddition(7, 2),
+    View(ResidueAddition(51)),
+    View(ResidueAddition(7, 2)),
+    Copy(),
+    Copy(3),
+    Reverse(),
+    Parity(),
     Parity(10),
-]  # fmt: skip
+]
 STRINGS = (Copy, Reverse, Parity)
 
 

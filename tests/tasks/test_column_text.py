@@ -88,9 +88,15 @@ def test_render_refuses_what_is_no_answer():
 
 @pytest.mark.parametrize(
     ("modulus", "tokens", "result"),
-    [(8, [0], "0"), (8, [1, 2, 7], "7"), (250, [13], "13"), (250, [13, 4], "43"),
-     (250, [3, 4, 24], "243"), (400, [19, 10], "109")],
-)  # fmt: skip
+    [
+        (8, [0], "0"),
+        (8, [1, 2, 7], "7"),
+        (250, [13], "13"),
+        (250, [13, 4], "43"),
+        (250, [3, 4, 24], "243"),
+        (400, [19, 10], "109"),
+    ],
+)
 def test_a_running_residue_is_read_off(modulus, tokens, result):
     task = ModularAddition(modulus)
     assert task.render([*tokens, task.vocabulary.eos, 0]) == result

@@ -51,9 +51,16 @@ def test_lengths_are_those_of_the_longer_operand(base: int, kind: str) -> None:
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize(
     ("lengths", "chain"),
-    [((1, 12), (1, 0)), ((5, 12), (3, 0)), ((12, 12), (12, 0)), ((3, 12), (4, 5)),
-     ((12, 12), (1, 11)), ((1, 12), (7, 5)), ((300, 300), (120, 90))],
-)  # fmt: skip
+    [
+        ((1, 12), (1, 0)),
+        ((5, 12), (3, 0)),
+        ((12, 12), (12, 0)),
+        ((3, 12), (4, 5)),
+        ((12, 12), (1, 11)),
+        ((1, 12), (7, 5)),
+        ((300, 300), (120, 90)),
+    ],
+)
 def test_chain_has_its_length_and_place(
     base: int, lengths: tuple[int, int], chain: tuple[int, int]
 ) -> None:

@@ -61,9 +61,13 @@ def instance_tokens(task: Addition, a: int, b: int) -> list[tuple[str, int, int,
         x, y = x[::-1], y[::-1]
     bos, eos, equals, plus = base + 1, base + 2, base + 3, base + 4
     parts = [
-        ("bos", [bos]), ("a", x), ("+", [plus]), ("b", y), ("=", [equals]),
+        ("bos", [bos]),
+        ("a", x),
+        ("+", [plus]),
+        ("b", y),
+        ("=", [equals]),
         ("answer", [*total[::-1], eos]),
-    ]  # fmt: skip
+    ]
     return [
         (segment, token, i, len(tokens) - 1 - i)
         for segment, tokens in parts

@@ -88,9 +88,11 @@ def test_abacus_combines_with_a_mechanism(tiny, mechanism):
     task = Addition(reverse_operands=True)
     levels = couplings.abacus(task, 20).levels + couplings.index(task).levels
     encoding = Encoding(
-        embedding=Learned(max_position=64, levels=(0,)), mechanism=mechanism,
-        windows=(None, None), head_levels=(1,) * tiny.model.heads,
-    )  # fmt: skip
+        embedding=Learned(max_position=64, levels=(0,)),
+        mechanism=mechanism,
+        windows=(None, None),
+        head_levels=(1,) * tiny.model.heads,
+    )
     before, after = three_steps(tiny, Coupling("abacus and index", levels), task, encoding)
     assert after["positions.tables"].shape[0] == 1
     assert all(not torch.equal(before[name], after[name]) for name in after)

@@ -90,9 +90,15 @@ def full_disk(monkeypatch, name, after):
 
 
 @pytest.mark.parametrize(
-    ("name", "after"), [("config.json", 1), ("state.pt", 1), ("state.pt", 2),
-                        ("timing.json", 2), ("model.safetensors", 1)]
-)  # fmt: skip
+    ("name", "after"),
+    [
+        ("config.json", 1),
+        ("state.pt", 1),
+        ("state.pt", 2),
+        ("timing.json", 2),
+        ("model.safetensors", 1),
+    ],
+)
 def test_a_full_disk_leaves_the_old_files(tiny, tmp_path, monkeypatch, contents, name, after):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:

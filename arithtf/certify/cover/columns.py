@@ -66,9 +66,14 @@ class ColumnAutomaton(NamedTuple):
             ValueError: the automaton is malformed, or there are too many windows.
         """
         columns, offsets, edges, _ = _core.cover(
-            self.transitions, self.labels.tolist(), self.start, self.accepting.tolist(),
-            past, future, max_windows,
-        )  # fmt: skip
+            self.transitions,
+            self.labels.tolist(),
+            self.start,
+            self.accepting.tolist(),
+            past,
+            future,
+            max_windows,
+        )
         return columns, offsets, edges
 
 

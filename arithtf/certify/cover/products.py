@@ -29,10 +29,13 @@ from arithtf.tasks.arithmetic.operands import Operands
 from arithtf.tasks.coupling import Coupling
 
 _PLACES = {
-    "a": ("left", "right"), "b": ("left", "right"), "row": ("row",), "answer": ("left",),
+    "a": ("left", "right"),
+    "b": ("left", "right"),
+    "row": ("row",),
+    "answer": ("left",),
     **dict.fromkeys(("high", "low", "sum", "final", "carry"), ("left", "row")),
     **dict.fromkeys(("bos", "*", "=", "end"), ()),
-}  # fmt: skip
+}
 _COLUMN = ("high", "low", "sum", "final", "carry")
 """The tokens of a column; sum and final are one cell."""
 
@@ -216,10 +219,12 @@ def product_row(base: int, seen: Seen, *, first: bool) -> RowMachine:
         cells: dict[str, object] = {"b": factor, "mark beside column 0": before is None}
         if before is not None:
             cells |= {
-                "high before": before.high, "carry before": before.carry, "a before": before.a,
+                "high before": before.high,
+                "carry before": before.carry,
+                "a before": before.a,
                 "sum above before": before.above,
                 "low before": (before.a or 0) * factor % base,
-            }  # fmt: skip
+            }
         own: object = before and before.carry
         # The last row's sums are final digits, but it is no row of 0; column 0's are in all rows.
         where = seen.ends_differ and (factor > 0, before is None)

@@ -167,9 +167,14 @@ def quotient_row(base: int, *, trial: int, first: bool = False) -> RowMachine:
             return None
         room, digit = divmod(state.room + most * (b or 0) - (r or 0), base)
         return _Quotient(
-            state.kept, borrow, 0 if state.kept else borrow, room, state.more or digit > 0,
-            b == 0, b is None,
-        )  # fmt: skip
+            state.kept,
+            borrow,
+            0 if state.kept else borrow,
+            room,
+            state.more or digit > 0,
+            b == 0,
+            b is None,
+        )
 
     def accepts(state: _Quotient) -> bool:
         return state.over and state.room >= 0 and (state.more or state.room > 0)

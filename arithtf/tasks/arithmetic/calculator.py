@@ -155,11 +155,15 @@ class Calculator(ArithmeticTask):
             ValueError: an operation that does not exist; see the four tasks.
         """
         made = [
-            (sign, at, self.parts[sign].instances(
-                pairs, solved=solved, max_length=max_length, threads=threads
-            ))
+            (
+                sign,
+                at,
+                self.parts[sign].instances(
+                    pairs, solved=solved, max_length=max_length, threads=threads
+                ),
+            )
             for sign, at, pairs in self._by_sign(problems)
-        ]  # fmt: skip
+        ]
         start = max(part.start for _, _, part in made)
         shape = (len(problems), start + max(p.tokens.shape[1] - p.start for _, _, p in made))
         tokens = np.full(shape, self.vocabulary.pad, np.uint8)

@@ -155,9 +155,12 @@ def test_ids_in_cycles_are_refused():
 def test_what_is_never_written_in_time_shows_nothing():
     levels = [
         Level(name="ahead", key={"low": Place(**CELL)}, query={"sum": Place(**CELL)}),
-        Level(name="below", key={"a": Place(right=1), "=": Place(offset=-2)},
-              query={"high": Place(left=1), "answer": Place(offset=-2)}),
-    ]  # fmt: skip
+        Level(
+            name="below",
+            key={"a": Place(right=1), "=": Place(offset=-2)},
+            query={"high": Place(left=1), "answer": Place(offset=-2)},
+        ),
+    ]
     seen = seen_cells(Coupling("ahead", tuple(levels)), [(0, 2), (0, 0)])
     alone = seen_cells(Coupling("ahead", tuple(levels)), [(0, 0), (0, 0)])
     assert seen.cells == alone.cells

@@ -108,9 +108,12 @@ def test_a_query_sees_at_most_one_token_a_level(kind):
 
 @pytest.mark.parametrize(
     ("task", "level"),
-    [(task, k) for task in (Multiplication(), RunningSum(), Division())
-     for k in range(len(work(task)[1]))],
-)  # fmt: skip
+    [
+        (task, k)
+        for task in (Multiplication(), RunningSum(), Division())
+        for k in range(len(work(task)[1]))
+    ],
+)
 def test_a_level_less_is_a_conflict_named_by_two_problems(task, level):
     """The marks too, which alone tell apart two kinds of query for the same cells."""
     coupling, windows = work(task)
@@ -143,16 +146,23 @@ LONG = [[[2] * 60, [1, 2] * 12], [[2], [2] * 50]]
         ("running-sum", RunningSum(3), (1, 4), 85, LONG),
         ("division", Division(3), (1, 4), 214, LONG),
     ],
-)  # fmt: skip
+)
 def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_path):
     """A proof for every size, re-checked by the second path, and a run on long problems."""
     recipe = get_recipe(name)
     width = 6 * recipe.model.heads
     sizes = {**vars(recipe.model), "vocabulary": task.vocabulary.size, "width": width, "hidden": 64}
     recipe = replace(
-        recipe, task=task, coupling=work(task)[0], model=ModelConfig(**sizes),
-        lengths=lengths, batch=128, pool=32, local=256, steps=600,
-    )  # fmt: skip
+        recipe,
+        task=task,
+        coupling=work(task)[0],
+        model=ModelConfig(**sizes),
+        lengths=lengths,
+        batch=128,
+        pool=32,
+        local=256,
+        steps=600,
+    )
     model = train(recipe, tmp_path, device="cpu")
     certificate = certify(tmp_path)
     assert certificate.certified, certificate.reason

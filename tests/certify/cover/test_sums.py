@@ -96,8 +96,13 @@ def test_separators_slopes_and_levels_are_covered(naive, slope):
     """Separators seen from the first columns, a second level, any common slope."""
     place = naive.place
     operand = place(right=slope, offset=5)
-    key = {"a": operand, "b": operand, "answer": place(left=slope, offset=5), "+": place(offset=6),
-           "=": place(offset=5)}  # fmt: skip
+    key = {
+        "a": operand,
+        "b": operand,
+        "answer": place(left=slope, offset=5),
+        "+": place(offset=6),
+        "=": place(offset=5),
+    }
     query = {"answer": place(left=slope, offset=5)}
     alone = naive.level("alone", {"a": operand}, query)
     levels = naive.coupling(naive.level("mixed", key, query), alone)
@@ -207,7 +212,7 @@ def test_random_automata_are_covered(seed, reach):
         return {
             (before if w[0] < 0 or len(w) == 1 else int(transitions[before, w[0]]), w)
             for before, w in items
-        }  # fmt: skip
+        }
 
     assert kept(expected) <= kept(found)
 

@@ -31,9 +31,18 @@ from arithtf.tasks import (
 )
 
 SUBJECTS = [
-    Parity(), Comparison(), Comparison(3), ResidueAddition(101), ModularAddition(8), Subtraction(),
-    Subtraction(16), RunningSum(), RunningSum(terms=2), Multiplication(), Division(4),
-]  # fmt: skip
+    Parity(),
+    Comparison(),
+    Comparison(3),
+    ResidueAddition(101),
+    ModularAddition(8),
+    Subtraction(),
+    Subtraction(16),
+    RunningSum(),
+    RunningSum(terms=2),
+    Multiplication(),
+    Division(4),
+]
 SCRATCHPADS = ["blank", "absent"]
 
 
