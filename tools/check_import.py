@@ -20,9 +20,8 @@ def main() -> None:
     arithtf = importlib.import_module("arithtf")
     tasks = importlib.import_module("arithtf.tasks")
     task = tasks.Addition()
-    batch = task.batch(
-        tasks.couplings.columns(task), seed=0, split="train", step=1, lengths=(1, 3), size=2
-    )
+    made = task.sample(tasks.Address(0, "train", 1), tasks.Draw((1, 3), size=2))
+    batch = tasks.Batch.of(made, tasks.couplings.columns(task))
     if batch.tokens.shape != (2, 14) or batch.tokens.dtype != np.uint8:
         raise SystemExit(f"expected uint8 tokens [2, 14], got {batch.tokens.shape}")
     folder = Path(str(arithtf.__file__)).parent

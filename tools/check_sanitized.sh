@@ -42,5 +42,5 @@ export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 # --capture=sys: a report must reach the terminal although the process then dies.
 shopt -s nullglob
 "$(dirname "$python")/pytest" --capture=sys -p no:cacheprovider \
-  tests/core tests/tasks tests/discover/test_scoring.py tests/certify/test_contexts.py tests/certify/test_cover.py \
+  tests/core tests/tasks tests/discover/test_scoring.py tests/certify/test_contexts.py tests/certify/cover/test_cover.py \
   tests/certify/test_memo.py tests/attention/test_cpu*.py
