@@ -168,6 +168,14 @@ def name_of(value: Any) -> str:
     return f"{path}:{name}" if path else f"{value.__module__}:{name}"
 
 
+def absolute(text: str) -> str:
+    """ "file.py:name" with the file's whole path, by which any process finds it; others as is."""
+    place, colon, name = text.rpartition(":")
+    if not colon or not place.endswith(".py"):
+        return text
+    return f"{Path(place).expanduser().resolve()}:{name}"
+
+
 def source_of(value: Any) -> Source | None:
     """Path and SHA-256 of the file an object was loaded from; None for one of a package."""
     path = _file_of(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from arithtf.encodings import Encoding
 from arithtf.model import ModelConfig
-from arithtf.origin import recall, record
+from arithtf.origin import absolute, recall, record
 from arithtf.plain import fields_of, from_fields, from_plain
 from arithtf.tasks import ArithmeticTask, Coupling, Task, as_arithmetic
 
@@ -29,9 +29,9 @@ class Recipe:
         lengths: shortest and longest operand trained on, in digits.
         batch: instances a step.
         steps: optimiser steps.
-        objective: what a step makes small, by name (`arithtf.train.objectives`).
+        objective: what a step makes small, by name (`arithtf.train.objectives`) or as file.py:name.
         learning_rate: peak; rises linearly over `warmup` steps.
-        schedule: the name of its shape after them (`arithtf.train.schedules`); "linear" falls to
+        schedule: its shape after them, likewise (`arithtf.train.schedules`); "linear" falls to
             `final_rate` times the peak at the last step.
         betas, weight_decay, clip: AdamW (arXiv 1711.05101) and the gradient norm it is clipped to.
         seed: of the weights and of the data.
@@ -70,6 +70,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task.name)
+        for part in ("objective", "schedule"):
+            object.__setattr__(self, part, absolute(getattr(self, part)))
         for name in ("batch", "steps", "pool", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

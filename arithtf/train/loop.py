@@ -40,7 +40,7 @@ from arithtf.threads import torch_threads
 from arithtf.train.data import Inputs, batches
 from arithtf.train.interrupt import Deferred, Interrupted
 from arithtf.train.metrics import Metrics, measure
-from arithtf.train.objectives import Logits, objective
+from arithtf.train.objectives import OBJECTIVES, Logits
 from arithtf.train.schedules import schedule
 
 STATE_FORMAT = 1
@@ -83,7 +83,7 @@ def train(
             f"expected a Recipe, got {type(recipe).__name__}; "
             "arithtf.recipes.get_recipe makes one of a name"
         )
-    objective(recipe.objective), schedule(recipe)  # before anything is written
+    OBJECTIVES.resolve(recipe.objective), schedule(recipe)  # before anything is written
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch_threads(recipe.threads):
         if out is None:
@@ -118,7 +118,7 @@ class Loop:
 
     def __init__(self, recipe: Recipe, run: Path | None, device: torch.device) -> None:
         self.recipe, self.run_path, self.device = recipe, run, device
-        self.objective, self.rate = objective(recipe.objective), schedule(recipe)
+        self.objective, self.rate = OBJECTIVES.resolve(recipe.objective), schedule(recipe)
         self.model = recipe.model.build(seed=recipe.seed).to(device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),

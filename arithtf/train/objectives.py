@@ -1,17 +1,20 @@
 """Objectives by name: what a step makes small, as functions of logits, targets and model.
 
 A model gives logits [B, Q, V], a sequence of F such tensors (one for each factor of a token), or
-either with an axis of iterations in front. An objective of one's own is any such function; it has
-the model too, for terms that are about weights.
+either with an axis of iterations in front. An objective of one's own is any such function, named as
+file.py:name; it has the model too, for terms that are about weights.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from arithtf.origin import Registry
 
 Logits = Tensor | Sequence[Tensor]
 Objective = Callable[[Logits, Tensor, nn.Module], Tensor]
@@ -80,22 +83,11 @@ def _parts(logits: Logits) -> Sequence[Tensor]:
     return logits
 
 
-OBJECTIVES: dict[str, Objective] = {
-    "next-token": next_token,
-    "per-factor": per_factor,
-    "per-iteration": per_iteration,
-}
-
-
-def objective(name: str) -> Objective:
-    """The objective of that name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name not in OBJECTIVES:
-        raise ValueError(f"no objective is named {name!r}; expected one of {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[name]
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective", "a function of logits, targets and model", inspect.isroutine
+)
+for _function in (next_token, per_factor, per_iteration):
+    OBJECTIVES.add(_function.__name__.replace("_", "-"), _function)
 
 
 def predicted(logits: Logits, targets: Tensor) -> Tensor:

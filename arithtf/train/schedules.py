@@ -1,6 +1,7 @@
 """Learning rates by name: a linear rise over `warmup` steps, then a shape.
 
-A shape is a function of the recipe and a step after the warm-up, and gives a share of the peak:
+A shape is a function of the recipe and a step after the warm-up, and gives a share of the peak. One
+of your own is named as file.py:halves:
 
     def halves(recipe: Recipe, step: int) -> float:
         return 0.5 ** (step // 1000)
@@ -8,9 +9,11 @@ A shape is a function of the recipe and a step after the warm-up, and gives a sh
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 
+from arithtf.origin import Registry
 from arithtf.recipes import Recipe
 
 Shape = Callable[[Recipe, int], float]
@@ -42,12 +45,11 @@ def _done(recipe: Recipe, step: int) -> float:
     return (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
 
 
-SCHEDULES: dict[str, Shape] = {
-    "linear": linear,
-    "cosine": cosine,
-    "constant": constant,
-    "inverse-sqrt": inverse_sqrt,
-}
+SCHEDULES: Registry[Shape] = Registry(
+    "schedule", "a function of a recipe and a step", inspect.isroutine
+)
+for _function in (linear, cosine, constant, inverse_sqrt):
+    SCHEDULES.add(_function.__name__.replace("_", "-"), _function)
 
 
 def schedule(recipe: Recipe) -> Callable[[int], float]:
@@ -56,11 +58,7 @@ def schedule(recipe: Recipe) -> Callable[[int], float]:
     Raises:
         ValueError: no schedule has the name.
     """
-    shape = SCHEDULES.get(recipe.schedule)
-    if shape is None:
-        raise ValueError(
-            f"no schedule is named {recipe.schedule!r}; expected one of {', '.join(SCHEDULES)}"
-        )
+    shape = SCHEDULES.resolve(recipe.schedule)
 
     def rate(step: int) -> float:
         if step <= recipe.warmup:

@@ -1,12 +1,14 @@
 """Objectives against loops in float64, and what a step measures of factors and iterations."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from arithtf.train import OBJECTIVES, train
+from arithtf.runs import load_recipe
+from arithtf.train import train
 from arithtf.train.metrics import measure
 from arithtf.train.objectives import next_token, per_factor, per_iteration, predicted
 
@@ -99,19 +101,43 @@ def test_an_instance_of_factors_is_exact_only_if_all_of_them_are(dtype):
     assert (found.step, found.rate) == (3, 0.5)
 
 
-def test_the_recipe_names_its_objective(tiny, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"no objective is named 'mse'; expected .*next-token"):
+OUTSIDE = """
+from arithtf.train.objectives import next_token
+
+
+def doubled(logits, targets, model):
+    assert model.num_parameters() > 0
+    return 2 * next_token(logits, targets, model)
+
+
+def halved(recipe, step):
+    return 0.5
+"""
+
+
+def test_an_unknown_name_is_refused_before_anything_is_written(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"no objective is named 'mse'; .*next-token"):
         train(replace(tiny, objective="mse"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
-    def doubled(logits, targets, model):
-        assert model.num_parameters() > 0
-        return 2 * next_token(logits, targets, model)
 
-    losses = {}
-    monkeypatch.setitem(OBJECTIVES, "doubled", doubled)
-    for name in ("next-token", "doubled"):
-        heard = []
-        train(replace(tiny, objective=name, log_every=1), progress=heard.append)
-        losses[name] = heard[0].loss
-    assert losses["doubled"] == 2 * losses["next-token"]
+def test_objective_and_schedule_from_a_file(tiny, tmp_path, monkeypatch, contents):
+    (tmp_path / "mine.py").write_text(OUTSIDE)
+    monkeypatch.chdir(tmp_path)
+    every = replace(tiny, log_every=1)
+    own = replace(every, objective="mine.py:doubled", schedule="mine.py:halved")
+    heard = {}
+    for name, recipe in (("usual", every), ("own", own)):
+        heard[name] = []
+        train(recipe, tmp_path / name, progress=heard[name].append)
+    assert heard["own"][0].loss == 2 * heard["usual"][0].loss
+    assert heard["own"][-1].rate == 0.5 * tiny.learning_rate
+    # The run says where they came from, and is resumed and read from any folder.
+    config = json.loads((tmp_path / "own" / "config.json").read_text())
+    assert (config["objective"], config["schedule"]) == ("mine.py:doubled", "mine.py:halved")
+    assert config["sources"]["mine.py"]["path"] == str(tmp_path / "mine.py")
+    monkeypatch.chdir("/")
+    assert load_recipe(tmp_path / "own") == own
+    before = contents(tmp_path / "own")
+    train(own, tmp_path / "own", resume=True)
+    assert contents(tmp_path / "own") == before

@@ -67,6 +67,8 @@ def test_constant_and_inverse_square_root(rates):
 
 
 def test_an_unknown_name_is_refused_before_anything_is_written(tiny, tmp_path):
-    with pytest.raises(ValueError, match=r"no schedule is named 'cosin'; .*linear, cosine"):
+    with pytest.raises(
+        ValueError, match=r"no schedule is named 'cosin'; did you mean cosine; .*linear, cosine"
+    ):
         train(replace(tiny, schedule="cosin"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
