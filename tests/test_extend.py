@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import arithtf
 from arithtf.certify import Clash, check_task
 from arithtf.origin import SourceChanged
 from arithtf.recipes import get_recipe
-from arithtf.runs import load_model
+from arithtf.runs import RunError, load_model, load_recipe, read_json
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()
 BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", PAGE, re.S)
@@ -105,3 +106,20 @@ def test_the_sign_is_needed(page):
     recipe = get_recipe(str(folder / "blind.py"))
     with pytest.raises(Clash, match=r"0,0=0 \(token 0 .*: '='\) and 0,0=0 .*show the same"):
         check_task(recipe.task, recipe.coupling, recipe.model.encoding.windows, sinks=0)
+
+
+def test_a_file_that_is_gone_or_changed_is_named(page, tmp_path):
+    folder, _ = page
+    run = tmp_path / "run"
+    shutil.copytree(folder / "runs" / "larger", run)
+    config = read_json(run / "config.json")
+    source = config["sources"]["larger.py"]
+    assert source["path"] == str(folder / "larger.py")
+    text = (run / "config.json").read_text()
+    moved = tmp_path / "moved.py"
+    (run / "config.json").write_text(text.replace(source["path"], str(moved)))
+    with pytest.raises(RunError, match=r"expected .*moved.py, from which larger.py:Larger came"):
+        load_recipe(run)
+    moved.write_text((folder / "larger.py").read_text() + "# a line more\n")
+    with pytest.warns(SourceChanged, match=r"moved.py, .* has changed since"):
+        load_recipe(run)
