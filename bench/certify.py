@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,19 +21,9 @@ from arithtf.model import Transformer, context_logits
 from arithtf.recipes import get_recipe
 from arithtf.runs import save_weights, write_json
 from bench.registry import Row, benchmark
+from bench.timing import best_seconds
 
 REPEATS = 3
-
-
-def best_seconds(work: Callable[[], object]) -> float:
-    """Shortest of some runs, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 @benchmark("certify")
@@ -83,5 +72,5 @@ def _parts(name: str, threads: int) -> Iterator[Row]:
                 "part": part,
                 "contexts": certificate.contexts,
                 "on_threads": threads,
-                "seconds": round(best_seconds(work), 4),
+                "seconds": round(best_seconds(work, REPEATS), 4),
             }

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from arithtf.tasks import Addition, Address, Batch, Draw, Operands, couplings
 from bench.registry import Row, benchmark
+from bench.timing import best_seconds
 
 REPEATS = 5
 STEPS = 20
 
 
-def best_seconds(work: Callable[[], object]) -> float:
-    """Shortest of some runs, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
 def write_bandwidth() -> float:
     """Bytes a second that one core writes into memory it already has (memset of 256 MiB)."""
     memory = np.zeros(1 << 28, np.uint8)
-    return memory.nbytes / best_seconds(lambda: memory.fill(1))
+    return memory.nbytes / best_seconds(lambda: memory.fill(1), REPEATS)
 
 
 @benchmark("data")
@@ -41,26 +30,22 @@ def data() -> Iterator[Row]:
 
         def batches(digits: int = digits, size: int = size, threads: int = threads) -> None:
             for step in range(STEPS):
-                Batch.of(
-                    task.sample(
-                        Address(0, "train", step), Draw((digits, digits), size), threads=threads
-                    ),
-                    coupling,
-                )
+                draw = Draw((digits, digits), size)
+                made = task.sample(Address(0, "train", step), draw, threads=threads)
+                Batch.of(made, coupling, threads=threads)
 
-        batch = Batch.of(
-            task.sample(Address(0, "train", 0), Draw((digits, digits), size)), coupling
-        )
+        made = task.sample(Address(0, "train", 0), Draw((digits, digits), size))
+        batch = Batch.of(made, coupling)
         tokens = int((batch.tokens != task.vocabulary.pad).sum()) * STEPS
         written = sum(array.nbytes for array in batch[:4]) * STEPS
-        seconds = best_seconds(batches)
+        seconds = best_seconds(batches, REPEATS)
         yield _row(f"batches of {size}", digits, threads, tokens, written, seconds, bandwidth)
     digits = 10**7
     long = Operands.from_digits([(np.full(digits, 9, np.uint8), np.ones(1, np.uint8))])
     batch = Batch.of(task.instances(long), coupling)
     tokens = int((batch.tokens != task.vocabulary.pad).sum())
     written = sum(array.nbytes for array in batch[:4])
-    seconds = best_seconds(lambda: Batch.of(task.instances(long), coupling))
+    seconds = best_seconds(lambda: Batch.of(task.instances(long), coupling), REPEATS)
     yield _row("one sum, full ripple", digits, 1, tokens, written, seconds, bandwidth)
 
 

@@ -7,9 +7,8 @@ trained for the purpose; no time depends on what the model has learnt, save that
 from __future__ import annotations
 
 import os
-import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from arithtf.runs import load_model
 from arithtf.tasks import Address, Draw, Operands
 from arithtf.train import train
 from bench.registry import Row, benchmark
+from bench.timing import best_seconds, peak_mib
 
 DIGITS = [10**k for k in range(3, 8)]
 REPEATS = 3
@@ -37,22 +37,6 @@ def adder() -> tuple[Model, Recipe]:
         return load_model(Path(run))
     recipe = get_recipe("addition")
     return train(recipe, device="cpu"), recipe
-
-
-def best_seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Shortest of some runs, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
-def peak_mib() -> float:
-    """Largest memory of the process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @benchmark("verify")
@@ -104,7 +88,7 @@ def solve_rows() -> Iterator[Row]:
             "digits": length,
             "sums": len(lines),
             "torch_threads": torch.get_num_threads(),
-            "seconds": best_seconds(work),
+            "seconds": best_seconds(work, REPEATS),
             "peak_MiB": peak_mib(),
         }
 

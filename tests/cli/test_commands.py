@@ -284,7 +284,7 @@ def test_data_shows_the_coupling(arithtf):
         assert {line.split()[0] for line in lines} >= {"token", "target"}
 
 
-def test_data_of_a_worksheet(arithtf):
+def test_data_of_a_scratchpad(arithtf):
     """Its forms with the stride of the scratchpad's rows, and what its steps learn from."""
     ended = arithtf("data", "multiplication", "--show", 1)
     assert ended.code == 0

@@ -1,4 +1,4 @@
-"""One pass over large worksheets: products, sums of many operands, quotients."""
+"""One pass over large scratchpads: products, sums of many operands, quotients."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from arithtf.evaluate import verify_operands
 from arithtf.recipes import get_recipe
 from arithtf.tasks import Operands
 from arithtf.train import train
-from bench.evaluate import peak_mib
 from bench.registry import Row, benchmark
+from bench.timing import peak_mib
 
-SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+LENGTHS: dict[str, tuple[tuple[int, ...], ...]] = {
     "multiplication": ((100, 100), (1000, 1000), (100_000, 1)),
     "running-sum": ((1000,) * 10, (1000,) * 100, (1000,) * 1000),
     "division": ((100, 50), (100, 100), (300, 150)),
@@ -24,25 +24,25 @@ SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 """Recipe -> digits of each operand."""
 
 
-@benchmark("worksheets")
-def worksheets() -> Iterator[Row]:
-    """A random problem of each shape, by the recipe's seed 0, layout included."""
-    for name, shapes in SHAPES.items():
+@benchmark("scratchpads")
+def scratchpads() -> Iterator[Row]:
+    """A random problem of each size, by the recipe's seed 0, layout included."""
+    for name, problems in LENGTHS.items():
         recipe = get_recipe(name)
         model = train(recipe, device="cpu")
         random = np.random.default_rng(0)
-        for shape in shapes:
+        for lengths in problems:
             operands = Operands.from_digits(
-                [[_number(random, digits) for digits in shape]], arity=len(shape)
+                [[_number(random, digits) for digits in lengths]], arity=len(lengths)
             )
             begin = time.perf_counter()
             verdict = verify_operands(model, recipe.arithmetic, recipe.coupling, operands)
             seconds = time.perf_counter() - begin
             yield {
                 "recipe": name,
-                "operands": len(shape),
-                "digits": shape[0],
-                "last": shape[-1],
+                "operands": len(lengths),
+                "digits": lengths[0],
+                "last": lengths[-1],
                 "grade": "sampled",
                 "exact": int(verdict.exact.sum()),
                 "of": len(verdict),
