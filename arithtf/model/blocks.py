@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from arithtf.attention import Positions, attention, attention_step, reference
 from arithtf.attention.call import checked
-from arithtf.attention.triton import step_obstacle
+from arithtf.attention.triton import IMPLEMENTATIONS, step_obstacle
 from arithtf.encodings import Encoding
 from arithtf.model.cache import Cache
 from arithtf.model.config import GATED, ModelConfig
@@ -205,10 +205,8 @@ class Attention(nn.Module):
 
     def _steps_fused(self, query: Tensor, impl: str) -> bool:
         """Whether the kernel for steps is to be used: asked for, or what "auto" takes."""
-        if impl not in ("auto", "triton", "triton-ieee"):
-            return False
-        able = step_obstacle(query, self.mechanism()) is None
-        return able and (impl != "auto" or query.device.type == "cuda")
+        wanted = impl in IMPLEMENTATIONS or (impl == "auto" and query.device.type == "cuda")
+        return wanted and step_obstacle(query, self.mechanism()) is None
 
     def positions(self, query_ids: Tensor, key_ids: Tensor, first: int = 0) -> Positions:
         """Who sees whom in this block, for queries of the columns from `first` on.

@@ -74,7 +74,9 @@ class Reach:
     def __init__(self, encoding: Encoding, query_ids: Tensor, key_ids: Tensor, rows: int) -> None:
         self.query_ids, ids = (x.long().expand(rows, -1, -1) for x in (query_ids, key_ids))
         self.sorted_ids, self.order = ids.sort(dim=-1, stable=True)
-        self.windows, self.sinks = encoding.pairs(), encoding.sinks
+        self.sinks, windows = encoding.sinks, [window or (0, 0) for window in encoding.pairs()]
+        self.back, self.ahead = torch.tensor(windows, device=ids.device).T[..., None]
+        self.diagonal = torch.eye(len(windows), dtype=torch.bool, device=ids.device)[..., None]
 
     def columns(self, column: int) -> tuple[Tensor, Tensor]:
         """What the query at `column` may see.
@@ -84,27 +86,22 @@ class Reach:
         Returns:
             Columns [B, W], the sinks first and `column` last, and their ids int32 [B, L, W].
         """
-        rows, levels, _ = self.order.shape
-        device = self.order.device
-        seen = [torch.arange(min(self.sinks, column), device=device).expand(rows, -1)]
-        ids = [seen[0].new_full((rows, levels, seen[0].shape[1]), NO_ID)]
-        for level, window in enumerate(self.windows):
-            assert window is not None  # or there would be no reach
-            query = self.query_ids[:, level, column, None]
-            ordered, order = self.sorted_ids[:, level], self.order[:, level]
-            begin = torch.searchsorted(ordered.contiguous(), query - window[0])
-            end = torch.searchsorted(ordered.contiguous(), query + window[1], right=True)
-            end = torch.where(query == NO_ID, begin, end)
-            index = begin + torch.arange(int((end - begin).max()), device=device)
-            inside = index < end
-            index = index.clamp(max=order.shape[1] - 1)
-            found = order.gather(1, index)
-            inside &= (found <= column) & (found >= self.sinks)
-            seen.append(torch.where(inside, found, column))
-            here = seen[0].new_full((rows, levels, index.shape[1]), NO_ID)
-            here[:, level] = torch.where(inside, ordered.gather(1, index), NO_ID)
-            ids.append(here)
+        query = self.query_ids[..., column, None]
+        begin = torch.searchsorted(self.sorted_ids, query - self.back)
+        end = torch.searchsorted(self.sorted_ids, query + self.ahead, right=True)
+        end = torch.where(query == NO_ID, begin, end)
+        index = begin + torch.arange(int((end - begin).max()), device=begin.device)
+        inside = index < end
+        index = index.clamp(max=self.order.shape[-1] - 1)
+        found = self.order.gather(-1, index)
+        inside &= (found <= column) & (found >= self.sinks)
+        found = torch.where(inside, found, column)
+        # Each level's columns have ids on that level alone: [B, L, L, W].
+        ids = torch.where(inside, self.sorted_ids.gather(-1, index), NO_ID)
+        ids = torch.where(self.diagonal, ids[:, None], NO_ID).flatten(2)
         # The query's own column, unseen, marks where the query stands among the keys.
-        seen.append(torch.full((rows, 1), column, device=device))
-        ids.append(seen[0].new_full((rows, levels, 1), NO_ID))
-        return torch.cat(seen, 1), torch.cat(ids, 2).int()
+        sinks = torch.arange(min(self.sinks, column), device=begin.device)
+        seen = torch.nn.functional.pad(found.flatten(1), (len(sinks), 1), value=column)
+        seen[:, : len(sinks)] = sinks
+        ids = torch.nn.functional.pad(ids, (len(sinks), 1), value=NO_ID)
+        return seen, ids.int()
