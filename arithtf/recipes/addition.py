@@ -8,21 +8,8 @@ block this hides the operator and nothing else.
 
 from __future__ import annotations
 
-from arithtf.encodings import (
-    FIRE,
-    KERPLE,
-    T5,
-    ALiBi,
-    Disentangled,
-    Encoding,
-    Learned,
-    MechanismSpec,
-    NoPE,
-    RoPE,
-    Shaw,
-    Sinusoidal,
-    Table,
-)
+from arithtf import encodings
+from arithtf.encodings import Encoding, Learned, MechanismSpec, Table
 from arithtf.recipes.functions import RecipeFunction, recipe
 from arithtf.recipes.recipe import Recipe, build
 from arithtf.tasks import Addition, Coupling, couplings
@@ -75,19 +62,19 @@ def _rows(task: Addition) -> dict[str, tuple[Coupling, Encoding]]:
     index, columns = couplings.index(task), couplings.columns(task)
     coupled = couplings.position_coupling(task, POSITIONS, longest=10)
     return {
-        "nope": (index, _dense(NoPE())),
+        "nope": (index, _dense(encodings.NoPE())),
         "learned": (index, LEARNED),
-        "sinusoidal": (index, Encoding(embedding=Sinusoidal(), sinks=1)),
+        "sinusoidal": (index, Encoding(embedding=encodings.Sinusoidal(), sinks=1)),
         "randomized": (couplings.randomized(task, POSITIONS), LEARNED),
         "position-coupling": (coupled, LEARNED),
-        "rotary": (index, _dense(RoPE())),
-        "coupled-rotary": (coupled, _dense(RoPE())),
-        "alibi": (index, _dense(ALiBi())),
-        "kerple": (index, _dense(KERPLE())),
-        "t5": (index, _dense(T5())),
-        "fire": (index, _dense(FIRE())),
-        "shaw": (index, _dense(Shaw())),
-        "disentangled": (index, _dense(Disentangled())),
+        "rotary": (index, _dense(encodings.RoPE())),
+        "coupled-rotary": (coupled, _dense(encodings.RoPE())),
+        "alibi": (index, _dense(encodings.ALiBi())),
+        "kerple": (index, _dense(encodings.KERPLE())),
+        "t5": (index, _dense(encodings.T5())),
+        "fire": (index, _dense(encodings.FIRE())),
+        "shaw": (index, _dense(encodings.Shaw())),
+        "disentangled": (index, _dense(encodings.Disentangled())),
         "coupled-bias": (columns, _dense(Table())),
         "sliding-window": (index, Encoding(mechanism=Table(), windows=(16,), sinks=1)),
     }

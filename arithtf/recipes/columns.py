@@ -11,31 +11,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from arithtf import tasks
 from arithtf.encodings import Encoding, Table
 from arithtf.recipes.functions import recipe
 from arithtf.recipes.recipe import Recipe, build
-from arithtf.tasks import (
-    Comparison,
-    Copy,
-    Coupling,
-    Increment,
-    ModularAddition,
-    Parity,
-    ResidueAddition,
-    Reverse,
-    Subtraction,
-    Task,
-    TimesDigit,
-    View,
-    couplings,
-)
+from arithtf.tasks import couplings
 
 _build = partial(build, lengths=(1, 6), weight_decay=0.3)
 SMALL = {"width": 32, "hidden": 64}
 RESIDUE = {"hidden": 512, "batch": 128, "steps": 1500}
 
 
-def _lookups(task: Task, coupling: Coupling, **settings: Any) -> Recipe:
+def _lookups(task: tasks.Task, coupling: tasks.Coupling, **settings: Any) -> Recipe:
     """One visible token a level at most: no mechanism and no sink, a head that sees none gives 0.
 
     Heads read the levels in turn.
@@ -49,26 +36,26 @@ def _windowed(*windows: tuple[int, int], head_levels: tuple[int, ...] | None = N
     return Encoding(mechanism=Table(reach=reach), windows=windows, sinks=1, head_levels=head_levels)
 
 
-@recipe(Subtraction())
-def subtraction(task: Subtraction) -> Recipe:
+@recipe(tasks.Subtraction())
+def subtraction(task: tasks.Subtraction) -> Recipe:
     """Differences with sign: a - b by columns j and j-1, the sign, its absolute value."""
     return _lookups(task, couplings.lookups(task), heads=8, batch=96, steps=700)
 
 
-@recipe(Comparison())
-def comparison(task: Comparison) -> Recipe:
+@recipe(tasks.Comparison())
+def comparison(task: tasks.Comparison) -> Recipe:
     """Comparison by a running comparison from the units on: each query sees its own column."""
     return _lookups(task, couplings.lookups(task), **SMALL, batch=96, steps=400)
 
 
-@recipe(Increment())
-def increment(task: Increment) -> Recipe:
+@recipe(tasks.Increment())
+def increment(task: tasks.Increment) -> Recipe:
     """a + 1 by columns j and j-1."""
     return _lookups(task, couplings.lookups(task), **SMALL, steps=400)
 
 
-@recipe(TimesDigit())
-def times_digit(task: TimesDigit) -> Recipe:
+@recipe(tasks.TimesDigit())
+def times_digit(task: tasks.TimesDigit) -> Recipe:
     """A number times a digit, which every query sees on a level of its own.
 
     A wide MLP, since the tables of products and of carries are one function of four tokens.
@@ -76,8 +63,8 @@ def times_digit(task: TimesDigit) -> Recipe:
     return _lookups(task, couplings.lookups(task), hidden=512, batch=128, steps=1500)
 
 
-@recipe(ModularAddition(1000))
-def modular_addition(task: ModularAddition) -> Recipe:
+@recipe(tasks.ModularAddition(1000))
+def modular_addition(task: tasks.ModularAddition) -> Recipe:
     """Addition modulo 1000, or another divisor of a power of 10: by the last digits alone.
 
     For 1000 by columns j and j-1 up to a mark that says where to stop. Where the task writes a
@@ -106,14 +93,14 @@ def modular_addition(task: ModularAddition) -> Recipe:
     )
 
 
-@recipe(ResidueAddition(101))
-def residue_addition(task: ResidueAddition) -> Recipe:
+@recipe(tasks.ResidueAddition(101))
+def residue_addition(task: tasks.ResidueAddition) -> Recipe:
     """Addition modulo 101, or any number: by the residue so far and the digits of one column."""
     return _build(task, couplings.from_left(task), _windowed((0, 0)), **RESIDUE)
 
 
-@recipe(View(ResidueAddition(101)))
-def plain_residue_addition(task: View) -> Recipe:
+@recipe(tasks.View(tasks.ResidueAddition(101)))
+def plain_residue_addition(task: tasks.View) -> Recipe:
     """The same modulo 101 without the running residue, to compare: it cannot generalise.
 
     Model, data and steps are those of `residue_addition`; the window shows the one query all digits
@@ -122,19 +109,19 @@ def plain_residue_addition(task: View) -> Recipe:
     return _build(task, couplings.from_left(task), _windowed((0, 5)), **RESIDUE)
 
 
-@recipe(Copy())
-def copy(task: Copy) -> Recipe:
+@recipe(tasks.Copy())
+def copy(task: tasks.Copy) -> Recipe:
     """The string again: each query sees the digit at its own place."""
     return _lookups(task, couplings.from_left(task), **SMALL, steps=300)
 
 
-@recipe(Reverse())
-def reverse(task: Reverse) -> Recipe:
+@recipe(tasks.Reverse())
+def reverse(task: tasks.Reverse) -> Recipe:
     """The string backwards: each query sees the digit at its own place from the right."""
     return _lookups(task, couplings.digit_columns(task), **SMALL, steps=300)
 
 
-@recipe(Parity())
-def parity(task: Parity) -> Recipe:
+@recipe(tasks.Parity())
+def parity(task: tasks.Parity) -> Recipe:
     """Running parity of bits: each query sees its own bit; its token is the parity before."""
     return _lookups(task, couplings.from_left(task), **SMALL, steps=300)
