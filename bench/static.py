@@ -1,7 +1,9 @@
 """`python -m bench.static`: compile every shipped configuration ahead of time, without a GPU.
 
-Prints registers, spilled bytes, shared memory, matrix instructions and instructions per score for
-sm_80, sm_90 and gfx942; `bench/budgets.json` limits them."""
+Prints registers, spilled bytes, shared memory, matrix instructions and instructions per score, read
+from what the compiler made for sm_80, sm_90 and gfx942. `bench/budgets.json` holds the limits that
+a test holds the table to.
+"""
 
 from __future__ import annotations
 
@@ -12,70 +14,63 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bench.checkout import ensure_kernels
 
 ensure_kernels()
 from arithtf.kernels.configs import SPLIT, WHOLE, WIDEST_ROW, Tiles, table_of  # noqa: E402
+from arithtf.kernels.forms import Form  # noqa: E402
 from arithtf.kernels.launch import SINK_TILE, rotary_block  # noqa: E402
 
 BUDGETS = Path(__file__).resolve().parent / "budgets.json"
 ARCHITECTURES = ("sm_80", "sm_90", "gfx942")
 HEADS = (16, 32, 64, 128, 256)
 # Calls that are compiled: the constants in which they differ from a plain dense one.
-_SOME: dict[str, Any] = {"SINKS": True, "GATHER": True, "CENTRED": True}
-_MORE = ("LOG_SCALE", "PREFIX", "DOCUMENTS", "EDGED", "HAS_ADD")
-_ALL: dict[str, Any] = {**_SOME, **dict.fromkeys(_MORE, True), "COLUMNS": 64}
+_SOME: dict[str, Any] = dict(SINKS=True, GATHER=True, CENTRED=True)
+_ALL: dict[str, Any] = dict(LOG_SCALE=True, PREFIX=True, DOCUMENTS=True, EDGED=True, HAS_ADD=True)
+_ALL |= {**_SOME, "COLUMNS": 64}
+
+
+def _call(form: Form, options: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> Any:
+    return {**options, "KIND": form.value, "WIDTH": 0, **more}
+
+
 CALLS: dict[str, dict[str, Any]] = {
-    "plain": {"KIND": 0, "WIDTH": 0},
-    "table": {"KIND": 1, "WIDTH": 64},
-    "alibi": {"KIND": 2, "WIDTH": 0},
-    "fire": {"KIND": 5, "WIDTH": 0},
-    "content": {"KIND": 8, "WIDTH": 0},
-    "window": {"KIND": 1, "WIDTH": 16, "GATHER": True, "SINKS": True},
-    "documents": {**_SOME, "KIND": 1, "WIDTH": WIDEST_ROW, "DOCUMENTS": True},
-    "rotary documents": {**_SOME, "KIND": 0, "WIDTH": 0, "ROTARY": True, "DOCUMENTS": True},
+    "plain": _call(Form.NONE),
+    "table": _call(Form.TABLE, WIDTH=64),
+    "alibi": _call(Form.ALIBI),
+    "fire": _call(Form.FIRE),
+    "content": _call(Form.BY_BOTH),
+    "window": _call(Form.TABLE, WIDTH=16, GATHER=True, SINKS=True),
+    "documents": _call(Form.TABLE, _SOME, WIDTH=WIDEST_ROW, DOCUMENTS=True),
+    "rotary documents": _call(Form.NONE, _SOME, ROTARY=True, DOCUMENTS=True),
     # With everything that the operator lets one combine with a mechanism.
-    "plain all": {**_ALL, "KIND": 0, "WIDTH": 0},
-    "rotary all": {**_ALL, "KIND": 0, "WIDTH": 0, "ROTARY": True},
-    "table all": {**_ALL, "KIND": 1, "WIDTH": 64},
-    "wide all": {**_ALL, "KIND": 1, "WIDTH": 0},
-    "alibi all": {**_ALL, "KIND": 2, "WIDTH": 0},
-    "kerple all": {**_ALL, "KIND": 3, "WIDTH": 0},
-    "power all": {**_ALL, "KIND": 4, "WIDTH": 0},
-    "fire all": {**_ALL, "KIND": 5, "WIDTH": 0},
-    "content of queries": {"KIND": 8, "WIDTH": 0, "OF_KEYS": False},
-    "content all": {**_ALL, "KIND": 8, "WIDTH": 0},
-    "content all of queries": {**_ALL, "KIND": 8, "WIDTH": 0, "OF_KEYS": False},
+    "plain all": _call(Form.NONE, _ALL),
+    "rotary all": _call(Form.NONE, _ALL, ROTARY=True),
+    "table all": _call(Form.TABLE, _ALL, WIDTH=64),
+    "wide all": _call(Form.TABLE, _ALL),
+    "alibi all": _call(Form.ALIBI, _ALL),
+    "kerple all": _call(Form.KERPLE_LOG, _ALL),
+    "power all": _call(Form.KERPLE_POWER, _ALL),
+    "fire all": _call(Form.FIRE, _ALL),
+    "content of queries": _call(Form.BY_BOTH, OF_KEYS=False),
+    "content all": _call(Form.BY_BOTH, _ALL),
+    "content all of queries": _call(Form.BY_BOTH, _ALL, OF_KEYS=False),
     # dk and dv of the sinks, by one program or as sums of parts.
-    "sinks all": {**_ALL, "KIND": 0, "WIDTH": 0, "SINK": True},
-    "sinks in parts": {
-        **_ALL,
-        "KIND": 0,
-        "WIDTH": 0,
-        "SINK": True,
-        "PARTIAL": True,
-        "DOCUMENTS": False,
-    },
+    "sinks all": _call(Form.NONE, _ALL, SINK=True),
+    "sinks in parts": _call(Form.NONE, _ALL, SINK=True, PARTIAL=True, DOCUMENTS=False),
 }
 # The calls of every entry of a kernel.
 CALLS_OF: dict[str, tuple[str, ...]] = {
-    "forward": ("table",),
-    "queries": ("table",),
-    "keys": ("table",),
-    "table": ("table",),
-    "forward_heavy": (),
-    "queries_heavy": (),
-    "keys_heavy": (),
-    "sums": (),
-    "short": ("window",),
-    "short_backward": ("window",),
-    "split": ("table all", "rotary all"),
-    "split_backward": ("table all", "rotary all"),
+    **dict.fromkeys(("forward", "queries", "keys", "table"), ("table",)),
+    **dict.fromkeys(("forward_heavy", "queries_heavy", "keys_heavy", "sums"), ()),
+    **dict.fromkeys(("short", "short_backward"), ("window",)),
+    **dict.fromkeys(("split", "split_backward"), ("table all", "rotary all")),
     "poison": ("plain",),
     "rotate": ("rotary all",),
     "step": ("wide all",),
@@ -91,33 +86,8 @@ MORE_OF: dict[str, tuple[str, ...]] = {
 # Kernels whose tiles are in their launchers: those of positions, and those of one size for all.
 FIXED = {"poison": Tiles(64, 64, 4, 3), "rotate": Tiles(64, 64, 4, 3), "step": Tiles(64, 64, 4, 3)}
 ALONE = {"count": Tiles(64, 64, 4, 3), "step_count": Tiles(64, 64, 4, 3)}
-_ELEMENTS = {
-    "Q",
-    "K",
-    "V",
-    "Q_PLAIN",
-    "K_PLAIN",
-    "OUT",
-    "GRAD",
-    "DQ",
-    "DQ_PLAIN",
-    "DK",
-    "DV",
-    "DK_PLAIN",
-}
-_FLOATS = {
-    "ACC",
-    "TOP",
-    "TOTAL",
-    "LSE",
-    "DELTA",
-    "SUMS",
-    "POISON",
-    "SCALE",
-    "SEEN",
-    "FIRST",
-    "SECOND",
-}
+_ELEMENTS = "[QKV]|[QK]_PLAIN|OUT|GRAD|D[QKV]|D[QK]_PLAIN"
+_FLOATS = "ACC|TOP|TOTAL|LSE|DELTA|SUMS|POISON|SCALE|SEEN|FIRST|SECOND"
 
 
 class Case(NamedTuple):
@@ -211,37 +181,15 @@ def compile_case(case: Case) -> dict[str, Any]:
 
     tiles, kernel = _tiles_of(case), _kernel_of(case)
     amd = case.architecture.startswith("gfx")
-    constants = {
-        "ROTARY": False,
-        "LOG_SCALE": False,
-        "CAUSAL": True,
-        "PREFIX": False,
-        "DOCUMENTS": False,
-        "SINKS": False,
-        "GATHER": case.kernel == "table",
-        "D": case.head,
-        "DP": case.head,
-        "BM": tiles.bm,
-        "BN": SINK_TILE if case.call.startswith("sinks") else tiles.bn,
-        "BS": SINK_TILE,
-        "BT": rotary_block(case.head),
-        "U": 64,
-        "KB": 64,
-        "HALF": case.head // 2,
-        "HALF_P": case.head // 2,
-        "EDGED": False,
-        "COLUMNS": 16,
-        "OF_KEYS": True,
-        "CENTRED": False,
-        "HAS_ADD": False,
-        "UNITS": 32,
-        "BLOCKS": -(-case.tokens // tiles.bm),
-        "PRECISION": "tf32x3" if case.size == "4" and not amd else "ieee",
-        "UPCAST": False,
-        "SINK": False,
-        "PARTIAL": False,
-        **CALLS[case.call],
-    }
+    head = case.head
+    constants: dict[str, Any] = {**dict.fromkeys(_ALL, False), "ROTARY": False, "SINK": False}
+    constants |= dict(PARTIAL=False, UPCAST=False)
+    constants |= dict(CAUSAL=True, OF_KEYS=True, GATHER=case.kernel == "table", D=head, DP=head)
+    constants |= dict(BM=tiles.bm, BN=SINK_TILE if case.call.startswith("sinks") else tiles.bn)
+    constants |= dict(BS=SINK_TILE, BT=rotary_block(head), HALF=head // 2, HALF_P=head // 2)
+    constants |= dict(U=64, KB=64, COLUMNS=16, UNITS=32, BLOCKS=-(-case.tokens // tiles.bm))
+    constants["PRECISION"] = "tf32x3" if case.size == "4" and not amd else "ieee"
+    constants |= CALLS[case.call]
     constants["CENTRED"] &= case.size != "2"
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
     element = "*bf16" if case.size == "2" else "*fp32"
@@ -267,9 +215,9 @@ def compile_case(case: Case) -> dict[str, Any]:
 
 
 def _type(name: str, element: str) -> str:
-    if name in _ELEMENTS:
+    if re.fullmatch(_ELEMENTS, name):
         return element
-    if name in _FLOATS:
+    if re.fullmatch(_FLOATS, name):
         return "*fp32"
     if name == "WINDOWS":
         return "*i64"

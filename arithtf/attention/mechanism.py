@@ -30,8 +30,8 @@ class Mechanism:
     """Base of all mechanisms.
 
     Class variables:
-        shapes: dimensions of each field that is a tensor, in order: "H" heads, "D" head dimension,
-            "2R+1" an odd number; other letters stand for one size in all tensors.
+        shapes: dimensions of each field that is a tensor, in order, as in "H 2R+1": H heads, D head
+            dimension, 2R+1 an odd number; other letters stand for one size in all tensors.
         acts_by: how it enters the scores, which says which of the methods it has: `bias`,
             `content`, or `rotated` ("rotation").
         linear: the CPU's windowed attention can run it, for `near` gives all it needs; within
@@ -42,7 +42,7 @@ class Mechanism:
             difference decides in exact arithmetic but not in rounding (rotary).
     """
 
-    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    shapes: ClassVar[Mapping[str, str]] = {}
     acts_by: ClassVar[Literal["nothing", "bias", "content", "rotation"]] = "bias"
     linear: ClassVar[bool] = False
     widest: ClassVar[int] = 2**31 - 1
@@ -57,7 +57,7 @@ class Mechanism:
             tensor = getattr(self, name)
             if tensor is None:
                 continue
-            if tensor.dim() != len(dims):
+            if tensor.dim() != len(dims.split()):
                 raise ValueError(f"expected {self._of(name)}, got shape {list(tensor.shape)}")
             if not tensor.is_floating_point():
                 raise TypeError(
@@ -70,7 +70,7 @@ class Mechanism:
                 )
 
     def _of(self, name: str) -> str:
-        return f"{name} [{', '.join(self.shapes[name])}]"
+        return f"{name} [{', '.join(self.shapes[name].split())}]"
 
     def validate(self, heads: int, head_dim: int) -> None:
         """Raise ValueError if the tensors do not fit `heads`, `head_dim` and each other."""
@@ -79,7 +79,7 @@ class Mechanism:
             tensor = getattr(self, name)
             if tensor is None:
                 continue
-            for dim, size in zip(dims, tensor.shape, strict=True):
+            for dim, size in zip(dims.split(), tensor.shape, strict=True):
                 if dim != "2R+1" and sizes.setdefault(dim, size) != size:
                     raise ValueError(
                         f"expected {self._of(name)} with {dim} = {sizes[dim]:g}, got "

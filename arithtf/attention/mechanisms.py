@@ -42,7 +42,7 @@ class BiasTable(Mechanism):
     """
 
     table: Tensor
-    shapes: ClassVar = {"table": ("H", "2R+1")}
+    shapes: ClassVar = {"table": "H 2R+1"}
     linear = True
     translation_invariant = True
     fused = "TABLE"
@@ -70,7 +70,7 @@ class BucketBias(Mechanism):
     table: Tensor
     max_distance: int = 128
     bidirectional: bool = False
-    shapes: ClassVar = {"table": ("H", "NB")}
+    shapes: ClassVar = {"table": "H NB"}
     translation_invariant = True
     fused = "TABLE"
 
@@ -148,7 +148,7 @@ class Alibi(Mechanism):
     """
 
     slopes: Tensor
-    shapes: ClassVar = {"slopes": ("H",)}
+    shapes: ClassVar = {"slopes": "H"}
     linear = True
     translation_invariant = True
     # `near` is a table of a head's differences, two windows wide.
@@ -179,7 +179,7 @@ class Kerple(Mechanism):
     r1: Tensor
     r2: Tensor
     form: str = "log"
-    shapes: ClassVar = {"r1": ("H",), "r2": ("H",)}
+    shapes: ClassVar = {"r1": "H", "r2": "H"}
     translation_invariant = True
 
     def __post_init__(self) -> None:
@@ -217,14 +217,7 @@ class Fire(Mechanism):
     b2: Tensor
     c: Tensor
     threshold: Tensor
-    shapes: ClassVar = {
-        "w1": ("K",),
-        "b1": ("K",),
-        "w2": ("H", "K"),
-        "b2": ("H",),
-        "c": (),
-        "threshold": (),
-    }
+    shapes: ClassVar = {"w1": "K", "b1": "K", "w2": "H K", "b2": "H", "c": "", "threshold": ""}
     fused = "FIRE"
 
     def bias(self, differences: Tensor, acting: Tensor, positions: Positions) -> Tensor:
@@ -255,7 +248,7 @@ class Content(Mechanism):
 
     query_vectors: Tensor | None
     key_vectors: Tensor | None
-    shapes: ClassVar = {"query_vectors": ("H", "2R+1", "D"), "key_vectors": ("H", "2R+1", "D")}
+    shapes: ClassVar = {"query_vectors": "H 2R+1 D", "key_vectors": "H 2R+1 D"}
     acts_by = "content"
     translation_invariant = True
 
@@ -295,7 +288,7 @@ class Rotary(Mechanism):
     """
 
     inv_freq: Tensor
-    shapes: ClassVar = {"inv_freq": ("D/2",)}
+    shapes: ClassVar = {"inv_freq": "D/2"}
     acts_by = "rotation"
     fixed = True
     fused = "NONE"

@@ -108,15 +108,8 @@ def attention_step(
         end = int(column) + 1
         _, key_ids = positions.ids
         positions = dataclasses.replace(positions, key_ids=key_ids[..., :end], query_start=end - 1)
-        return api.attention(
-            query,
-            key[:, :, :end],
-            value[:, :, :end],
-            positions,
-            mechanism=mechanism,
-            scale=scale,
-            impl=impl,
-        )
+        cache = key[:, :, :end], value[:, :, :end]
+        return api.attention(query, *cache, positions, mechanism=mechanism, scale=scale, impl=impl)
     # Shapes, dtypes and the mechanism are checked as for a call over the whole cache.
     call = checked(query, key, value, positions, mechanism=mechanism, scale=scale, impl=impl)
     out: Tensor = torch.ops.arithtf.step(*order, column, *call.flat())
@@ -137,6 +130,5 @@ def _step(rows: Tensor, ids: Tensor, column: Tensor, *packed: Any) -> Tensor:
         return laid_out(steps.step(call, rows, ids, column), call.query)
 
 
-register(
-    "arithtf::step", f"(Tensor rows, Tensor ids, Tensor column, {SCHEMA}) -> Tensor", _step, _fake
-)
+_STEP = f"(Tensor rows, Tensor ids, Tensor column, {SCHEMA}) -> Tensor"
+register("arithtf::step", _STEP, _step, _fake)

@@ -7,11 +7,13 @@ With p the weights and g the gradient of the output, ds = p * (g . v - delta), d
 import triton
 import triton.language as tl
 
-from .tiles import BY_QUERY as _BY_QUERY
-from .tiles import FIRE as _FIRE
 from .tiles import (
+    BY_QUERY,
+    FIRE,
     LOG2E,
     NO_ID,
+    NONE,
+    TABLE,
     bias,
     bias_gradients,
     head_numbers,
@@ -23,13 +25,6 @@ from .tiles import (
     store_rows,
     visible,
 )
-from .tiles import NONE as _NONE
-from .tiles import TABLE as _TABLE
-
-BY_QUERY = _BY_QUERY
-FIRE = _FIRE
-NONE = _NONE
-TABLE = _TABLE
 
 
 @triton.jit
@@ -41,7 +36,7 @@ def _query_step(
     WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     CENTRED: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Add ds . k over the keys at positions `at`, and the bias sums.
 
     CENTRED: also ds * x, ds and weight * x, where x is what the logit factor multiplies.
@@ -59,7 +54,7 @@ def _query_step(
             value = bias(
                 query_id[:, None], key_id[None, :], FIRST, h, width, reach, first, second, table,
                 KIND, WIDTH,
-            )  # fmt: skip
+            )
         dp = tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None]
     raw = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if SINK:
@@ -73,7 +68,7 @@ def _query_step(
             raw, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
             tl.where(live, row, -1)[None, :], FIRST, SECOND, h, width, reach, first, second, table,
             KIND, WIDTH,
-        )  # fmt: skip
+        )
     p = tl.exp2(scores - lse[:, None])
     if FULL:
         ds = p * dp
@@ -85,7 +80,7 @@ def _query_step(
             low[:, None], high[:, None], query_column[:, None], query_document[:, None],
             key_id[None, :], row[None, :], document[None, :], prefix,
             SINK, CAUSAL, PREFIX, DOCUMENTS,
-        )  # fmt: skip
+        )
         # Not p: what is invisible may be large enough to make 0 * infinity of it.
         ds = tl.where(seen, ds, 0.0)
         if CENTRED:
@@ -119,7 +114,7 @@ def queries(
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
     GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BS: tl.constexpr, CENTRED: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: dq of BM queries; SUMS gets three numbers (scale, bias first, bias second)."""
     program = tl.program_id(0)
     block = blocks - 1 - program % blocks
@@ -185,7 +180,7 @@ def queries(
                 prefix, stride_kt, stride_vt,
                 part == 0, False, GATHER, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 CENTRED, D, DP, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
     # acc . q is what the logit factor gets, for it is sum_j ds_ij (k_j . q_i); and content.
     d_factor = tl.sum(acc * q.to(tl.float32), 1)
     if KIND >= BY_QUERY:
@@ -205,7 +200,7 @@ def queries(
                 query_document, prefix, stride_kt, stride_vt,
                 True, True, DOCUMENTS, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 CENTRED, D, DP, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
         if ROTARY:
             d_factor += tl.sum(acc * q.to(tl.float32), 1)
         else:
@@ -233,7 +228,7 @@ def _key_step(
     WIDTH: tl.constexpr, LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr,
     DOCUMENTS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Add the queries at positions `at`; tiles are [keys, queries].
 
     EARLY: a table's bias before the scores, as with FULL in `_query_step`.
@@ -254,7 +249,7 @@ def _key_step(
         value = bias(
             query_id[None, :], key_id[:, None], FIRST, h, width, reach, first, second, table,
             KIND, WIDTH,
-        )  # fmt: skip
+        )
     scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
     if not EARLY:
         query_id = row
@@ -268,7 +263,7 @@ def _key_step(
             scores, (factor * LOG2E)[None, :], query_id[None, :], key_id[:, None],
             tl.where(live, row, -1)[None, :], key_row[:, None], FIRST, SECOND, h, width, reach,
             first, second, table, KIND, WIDTH,
-        )  # fmt: skip
+        )
     p = tl.exp2(scores - lse[None, :])
     ds = p * (tl.dot(v, tl.trans(g), input_precision=PRECISION) - delta[None, :])
     if MASKED:
@@ -279,7 +274,7 @@ def _key_step(
             low[None, :], high[None, :], column[None, :], document[None, :],
             key_id[:, None], key_column[:, None], key_document[:, None], prefix,
             SINK, CAUSAL, PREFIX, DOCUMENTS,
-        )  # fmt: skip
+        )
         p = tl.where(seen_pairs, p, 0.0)
         ds = tl.where(seen_pairs, ds, 0.0)
     dv = tl.dot(p.to(g.dtype), g, dv, input_precision=PRECISION)
@@ -300,7 +295,7 @@ def keys(
     PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINK: tl.constexpr, PARTIAL: tl.constexpr,
     GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: dk and dv of BN keys.
 
     SINK: the keys are sinks, the queries all rows in order; the rows are split into `parts`, and
@@ -365,7 +360,7 @@ def keys(
                 key_document, prefix, tq, query_start, stride_qt,
                 piece == 0, SINK, GATHER and not SINK, KIND, WIDTH, LOG_SCALE, CAUSAL, PREFIX,
                 DOCUMENTS, D, DP, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
     if not LOG_SCALE:
         dk = dk * scale
     if PARTIAL:

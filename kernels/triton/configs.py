@@ -22,9 +22,8 @@ class Tiles(NamedTuple):
 # A row of a table up to this width is kept in registers, of which a program of one warp has 255 a
 # thread; a wider one is read from global memory.
 WIDEST_ROW = 256
-KERNELS = (
-    "forward", "queries", "keys", "forward_heavy", "queries_heavy", "keys_heavy", "table", "sums",
-)  # fmt: skip
+_WITH_HEAVY = ("forward", "queries", "keys")
+KERNELS = (*_WITH_HEAVY, *(f"{kernel}_heavy" for kernel in _WITH_HEAVY), "table", "sums")
 # Short sequences: in one tile, and in blocks where one tile would spill registers.
 WHOLE = ("short", "short_backward")
 SPLIT = ("split", "split_backward")
@@ -106,7 +105,7 @@ def tiles(
 
 def heavy(kernel: str) -> str:
     """The entry of a kernel for mechanisms that need more registers for a pair."""
-    return f"{kernel}_heavy" if f"{kernel}_heavy" in KERNELS else kernel
+    return f"{kernel}_heavy" if kernel in _WITH_HEAVY else kernel
 
 
 class Short(NamedTuple):

@@ -9,10 +9,14 @@ import triton
 import triton.language as tl
 
 from .table import first_at_least
-from .tiles import LOG2E, NO_ID, bias, head_numbers, id_bounds
-from .tiles import NONE as _NONE
-
-NONE = _NONE
+from .tiles import (
+    LOG2E,
+    NO_ID,
+    NONE,
+    bias,
+    head_numbers,
+    id_bounds,
+)
 
 
 @triton.jit
@@ -38,7 +42,7 @@ def _visible_keys(at, stop, ROWS, IDS, SORTED, low, high, column, sinks):
 def step_count(
     SEEN, COLUMN, WINDOWS, SORTED_LEVELS, QUERY_IDS, ROWS, IDS, LEVELS_READ, stride_qib,
     stride_qil, stride_ib, stride_il, levels, length, sinks, BN: tl.constexpr,
-):  # fmt: skip
+):
     """Keys that the new query of each batch row sees on each level that is read: [B, U]."""
     program = tl.program_id(0)
     u = program % levels
@@ -65,7 +69,7 @@ def _take(
     second, table, acc, top, total,
     KIND: tl.constexpr, WIDTH: tl.constexpr, SINK: tl.constexpr, D: tl.constexpr,
     DP: tl.constexpr, BN: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Take the keys in columns `row` (-1: none) into the running softmax."""
     d = tl.arange(0, DP)
     mask = (row >= 0)[:, None] & (d < D)[None, :]
@@ -82,7 +86,7 @@ def _take(
                 first, second, table, KIND, WIDTH,
             ),
             [BN],
-        )  # fmt: skip
+        )
     scores = tl.where(row >= 0, scores, float("-inf"))
     higher = tl.maximum(top, tl.max(scores, 0))
     base = tl.where(higher == float("-inf"), 0.0, higher)
@@ -100,7 +104,7 @@ def step(
     length, sinks, splits, width, reach,
     KIND: tl.constexpr, WIDTH: tl.constexpr, LOG_SCALE: tl.constexpr, SINKS: tl.constexpr,
     D: tl.constexpr, DP: tl.constexpr, BN: tl.constexpr, BS: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: one head of one batch row, one of `splits` parts of what it sees.
 
     ACC [B, H, splits, D], TOP and TOTAL [B, H, splits] get the partial softmax.
@@ -135,11 +139,11 @@ def step(
         row, key_id = _visible_keys(
             n + tl.arange(0, BN), stop, ROWS + at_ids, IDS + at_ids, ordered, low, high, column,
             sinks,
-        )  # fmt: skip
+        )
         acc, top, total = _take(
             q, factor, row, key_id, query_id, K, V, stride_kt, stride_vt, FIRST, h, width, reach,
             first, second, table, acc, top, total, KIND, WIDTH, False, D, DP, BN, UPCAST,
-        )  # fmt: skip
+        )
     if SINKS:
         for n in range(0, tl.where(part == 0, tl.minimum(sinks, column + 1), 0), BS):
             at = n + tl.arange(0, BS)
@@ -147,7 +151,7 @@ def step(
             acc, top, total = _take(
                 q, factor, row, row, query_id, K, V, stride_kt, stride_vt, FIRST, h, width, reach,
                 first, second, table, acc, top, total, KIND, WIDTH, True, D, DP, BS, UPCAST,
-            )  # fmt: skip
+            )
     tl.store(ACC + program.to(tl.int64) * D + d, acc, mask=d < D)
     tl.store(TOP + program, top)
     tl.store(TOTAL + program, total)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import plan as plans
 from .configs import power_of_two
-from .launch import Launch, content_vectors, kernels
+from .launch import Launch, Named, content_vectors, kernels
 
 CONTENT_COLUMNS = 16
 
@@ -50,19 +50,11 @@ def _content_sums(launch: Launch, of_keys: bool, columns: int) -> Tensor:
     shape = (launch.batch, launch.heads, length, columns)
     out = torch.zeros(shape, dtype=torch.float32, device=launch.inputs.query.device)
     blocks = -(-length // block)
-    launch.run(
-        kernels().sums.content_sums,
-        launch.batch * launch.heads * chunks * blocks,
-        sizes,
-        OUT=out,
-        RANGES=plans.block_ranges(launch.plan, block, step, not of_keys),
-        blocks=blocks,
-        columns=columns,
-        column0=reach - back,
-        chunks=chunks,
-        OF_KEYS=of_keys,
-        COLUMNS=CONTENT_COLUMNS,
-    )
+    own: Named = dict(OUT=out, blocks=blocks, chunks=chunks, OF_KEYS=of_keys)
+    own.update(columns=columns, column0=reach - back, COLUMNS=CONTENT_COLUMNS)
+    own["RANGES"] = plans.block_ranges(launch.plan, block, step, not of_keys)
+    programs = launch.batch * launch.heads * chunks * blocks
+    launch.run(kernels().sums.content_sums, programs, sizes, own)
     return out
 
 
@@ -75,20 +67,12 @@ def fire(launch: Launch) -> list[Tensor | None]:
     units = max(16, power_of_two(hidden))
     shape = (launch.batch, launch.heads, blocks, 3, units)
     out = torch.empty(shape, dtype=torch.float32, device=launch.inputs.query.device)
-    launch.run(
-        kernels().sums.fire_sums,
-        launch.batch * launch.heads * blocks,
-        sizes,
-        OUT=out,
-        RANGES=plans.block_ranges(launch.plan, sizes.bm, sizes.bn, True),
-        blocks=blocks,
-        UNITS=units,
-    )
+    own: Named = dict(OUT=out, blocks=blocks, UNITS=units)
+    own["RANGES"] = plans.block_ranges(launch.plan, sizes.bm, sizes.bn, True)
+    launch.run(kernels().sums.fire_sums, launch.batch * launch.heads * blocks, sizes, own)
     counted, moved, rest = out.sum((0, 2)).unbind(1)
     counted, moved = counted[:, :hidden], moved[:, :hidden]
     w1, b1, w2 = (t.detach().float() for t in given[:3])
-    found = (
-        (w2 * moved).sum(0), (w2 * counted).sum(0), w1 * moved + b1 * counted, rest[:, 0],
-        rest[:, 1].sum(), rest[:, 2].sum(),
-    )  # fmt: skip
+    layers = ((w2 * moved).sum(0), (w2 * counted).sum(0), w1 * moved + b1 * counted)
+    found = (*layers, rest[:, 0], rest[:, 1].sum(), rest[:, 2].sum())
     return [x.to(t.dtype) for x, t in zip(found, given, strict=True)]

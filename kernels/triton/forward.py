@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from .tiles import BY_QUERY as _BY_QUERY
 from .tiles import (
+    BY_QUERY,
     LOG2E,
     NO_ID,
     head_numbers,
@@ -17,8 +17,6 @@ from .tiles import (
     visible,
 )
 
-BY_QUERY = _BY_QUERY
-
 
 @triton.jit
 def _step(
@@ -28,7 +26,7 @@ def _step(
     MASKED: tl.constexpr, SINK: tl.constexpr, GATHER: tl.constexpr, KIND: tl.constexpr,
     WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     D: tl.constexpr, DP: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Take the keys at positions `at` into the running softmax."""
     row = rows_at(ROWS, at, end, GATHER)
     # 0 for keys and values that are finite, NaN for others: those poison who sees them.
@@ -45,7 +43,7 @@ def _step(
         scores, _, _ = scores_of(
             scores, factor[:, None], query_id[:, None], key_id[None, :], query_row[:, None],
             row[None, :], FIRST, SECOND, h, width, reach, first, second, table, KIND, WIDTH,
-        )  # fmt: skip
+        )
     scores += poison[None, :]
     if MASKED:
         document = load_documents(DOCUMENT, row, DOCUMENTS)
@@ -53,7 +51,7 @@ def _step(
             low[:, None], high[:, None], query_column[:, None], query_document[:, None],
             key_id[None, :], row[None, :], document[None, :], prefix,
             SINK, CAUSAL, PREFIX, DOCUMENTS,
-        )  # fmt: skip
+        )
         scores = tl.where(seen, scores, float("-inf"))
     higher = tl.maximum(top, tl.max(scores, 1))
     base = tl.where(higher == float("-inf"), 0.0, higher)
@@ -76,7 +74,7 @@ def forward(
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
     GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BS: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: BM queries of one head of one batch row.
 
     Late blocks first: with causal order they are the longest.
@@ -138,7 +136,7 @@ def forward(
                 query_column, query_document, prefix, stride_kt, stride_vt,
                 part == 0, False, GATHER, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
     if SINKS:
         if ROTARY:
             q = load_rows(Q_PLAIN + q_at, row, stride_qt, live & good, D, DP, UPCAST)
@@ -151,7 +149,7 @@ def forward(
                 query_column, query_document, prefix, stride_kt, stride_vt,
                 True, True, DOCUMENTS, KIND, WIDTH, CAUSAL, PREFIX, DOCUMENTS,
                 D, DP, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
     # Nothing seen: exactly 0. The sum is NaN where something seen was not finite.
     out = tl.where((total == 0.0)[:, None], 0.0, acc / tl.where(total == 0.0, 1.0, total)[:, None])
     some = total > 0.0
@@ -165,7 +163,7 @@ def forward(
 def poison(
     K, V, POISON, stride_kb, stride_kh, stride_kt, stride_vb, stride_vh, stride_vt, heads, tk,
     blocks, D: tl.constexpr, DP: tl.constexpr, BN: tl.constexpr,
-):  # fmt: skip
+):
     """0 for each key whose k and v are finite, NaN for others: float32 [B, H, Tk]."""
     program = tl.program_id(0)
     h = ((program // blocks) % heads).to(tl.int64)
@@ -183,7 +181,7 @@ def count(
     SINK_ROWS, SINK_RANGES, levels, tq, tk, sinks, blocks, query_start,
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
     GATHER: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BS: tl.constexpr,
-):  # fmt: skip
+):
     """Keys that each query sees on a level: float32 [P, U, Tq] by row."""
     program = tl.program_id(0)
     block = program % blocks
@@ -211,7 +209,7 @@ def count(
             low[:, None], high[:, None], query_column[:, None], query_document[:, None],
             key_id[None, :], column[None, :], document[None, :], prefix,
             False, CAUSAL, PREFIX, DOCUMENTS,
-        )  # fmt: skip
+        )
         total += tl.sum(seen.to(tl.int32), 1)
     if SINKS:
         bounds = SINK_RANGES + (plan * blocks + block) * 2
@@ -222,6 +220,6 @@ def count(
                 low[:, None], high[:, None], query_column[:, None], query_document[:, None],
                 column[None, :], column[None, :], document[None, :], prefix,
                 True, CAUSAL, PREFIX, DOCUMENTS,
-            )  # fmt: skip
+            )
             total += tl.sum(seen.to(tl.int32), 1)
     tl.store(SEEN + plan * tq + row, total.to(tl.float32), mask=live)

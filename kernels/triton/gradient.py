@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from .launch import (
     SINK_TILE,
     Gradients,
     Launch,
+    Named,
     dense,
     form_of,
     kernels,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 # Ids of a tile's queries that share one accumulator, and differences that one program adds up.
 TABLE_IDS = 64
 TABLE_CHUNK = 64
+# Of an output in parts [parts, B, H, T, D].
+PART_STRIDES = ("stride_op", "stride_ob", "stride_oh", "stride_ot")
 
 
 def backward(
@@ -78,18 +81,9 @@ def _queries(launch: Launch, out: Tensor) -> tuple[Tensor, Tensor]:
     shape = (launch.batch, launch.heads, blocks, 3)
     sums = torch.empty(shape, dtype=torch.float32, device=query.device)
     launch.named["DELTA"] = delta
-    launch.run(
-        kernels().backward.queries,
-        launch.batch * launch.heads * blocks,
-        sizes,
-        OUT=out,
-        DQ=dq,
-        DQ_PLAIN=apart,
-        SUMS=sums,
-        RANGES=plans.block_ranges(plan, sizes.bm, sizes.bn, True),
-        SINK_RANGES=launch.sink_ranges(sizes.bm),
-        blocks=blocks,
-    )
+    own: Named = dict(OUT=out, DQ=dq, DQ_PLAIN=apart, SUMS=sums, blocks=blocks)
+    own |= launch.ranges_of_queries(sizes.bm, sizes.bn)
+    launch.run(kernels().backward.queries, launch.batch * launch.heads * blocks, sizes, own)
     if rotates(call):
         query_ids, _ = call.positions.ids
         dq = rotate(call, dq, query_ids, -1.0, apart if plan.sinks else None)
@@ -102,36 +96,22 @@ def _keys(launch: Launch) -> tuple[Tensor, Tensor]:
     sizes = launch.tiles("keys")
     dk, dv = torch.empty_like(inputs.key), torch.empty_like(inputs.value)
     blocks = -(-launch.tk // sizes.bn)
-    # Strides of an output in parts; it is in the layout of the keys where there is one part.
-    whole = dict.fromkeys(("stride_ob", "stride_oh", "stride_ot", "stride_op"), 0)
-    launch.run(
-        kernels().backward.keys,
-        launch.batch * launch.heads * blocks,
-        sizes,
-        DK=dk,
-        DV=dv,
-        RANGES=plans.block_ranges(plan, sizes.bn, sizes.bm, False),
-        **whole,
-        listed=launch.tk,
-        blocks=blocks,
-        parts=1,
-        SINK=False,
-        PARTIAL=False,
-    )
+    # An output that is not in parts has the layout of the keys.
+    launch.named.update(dict.fromkeys(PART_STRIDES, 0))
+    own: Named = dict(DK=dk, DV=dv, blocks=blocks, parts=1, PARTIAL=False)
+    own.update(SINK=False, listed=launch.tk)
+    own["RANGES"] = plans.block_ranges(plan, sizes.bn, sizes.bm, False)
+    launch.run(kernels().backward.keys, launch.batch * launch.heads * blocks, sizes, own)
     if rotates(call):
         _, key_ids = call.positions.ids
         dk = rotate(call, dk, key_ids, -1.0)
     if plan.sinks:
-        _sinks(launch, dk, dv, whole)
+        _sinks(launch, dk, dv)
     return dk, dv
 
 
-def _sinks(launch: Launch, dk: Tensor, dv: Tensor, strides: dict[str, int]) -> None:
-    """dk and dv of the sinks: by one program each, or as sums of parts where all queries see all.
-
-    Args:
-        strides: of an output that is not in parts.
-    """
+def _sinks(launch: Launch, dk: Tensor, dv: Tensor) -> None:
+    """dk and dv of the sinks: by one program each; in parts where all queries see all of them."""
     plan, inputs = launch.plan, launch.inputs
     sizes = launch.tiles("sinks")._replace(bn=SINK_TILE)
     partial = plan.sink_rows is None
@@ -141,29 +121,13 @@ def _sinks(launch: Launch, dk: Tensor, dv: Tensor, strides: dict[str, int]) -> N
         shape = (parts, launch.batch, launch.heads, plan.sinks, dk.shape[3])
         into_k = torch.empty(shape, dtype=torch.float32, device=dk.device)
         into_v = torch.empty_like(into_k)
-        part, batch, head, token, _ = into_k.stride()
-        strides = {
-            "stride_ob": batch, "stride_oh": head, "stride_ot": token, "stride_op": part,
-        }  # fmt: skip
+        launch.named.update(zip(PART_STRIDES, into_k.stride(), strict=False))
     blocks = -(-plan.sinks // SINK_TILE)
-    launch.run(
-        kernels().backward.keys,
-        launch.batch * launch.heads * parts * blocks,
-        sizes,
-        Q=inputs.plain_query,
-        K=inputs.plain_key,
-        DK=into_k,
-        DV=into_v,
-        KEY_ROWS=launch.named["SINK_ROWS"],
-        RANGES=plans.sink_query_ranges(plan, SINK_TILE),
-        **strides,
-        listed=plan.sinks,
-        blocks=blocks,
-        parts=parts,
-        SINK=True,
-        PARTIAL=partial,
-        KIND=int(Form.NONE),
-    )
+    own: Named = dict(DK=into_k, DV=into_v, blocks=blocks, parts=parts, PARTIAL=partial)
+    own.update(SINK=True, listed=plan.sinks, KIND=int(Form.NONE))
+    own.update(Q=inputs.plain_query, K=inputs.plain_key, KEY_ROWS=launch.named["SINK_ROWS"])
+    own["RANGES"] = plans.sink_query_ranges(plan, SINK_TILE)
+    launch.run(kernels().backward.keys, launch.batch * launch.heads * parts * blocks, sizes, own)
     if partial:
         dk[:, :, : plan.sinks] = into_k.sum(0)
         dv[:, :, : plan.sinks] = into_v.sum(0)
@@ -219,19 +183,10 @@ def _near_sums(
     parts = min(PARTS, launch.batch * blocks)
     shape = (parts, launch.heads, chunks, TABLE_IDS, TABLE_CHUNK)
     partial = torch.empty(shape, dtype=torch.float32, device=launch.named["LSE"].device)
-    own: dict[str, Any] = {"offset": -back, "batch": launch.batch, "U": TABLE_IDS}
-    near.run(
-        kernels().table.table_sums,
-        parts * launch.heads * chunks,
-        sizes,
-        SUMS=partial,
-        RANGES=plans.block_ranges(plan, sizes.bm, 1, True),
-        blocks=blocks,
-        chunks=chunks,
-        parts=parts,
-        KB=TABLE_CHUNK,
-        **own,
-    )
+    own: Named = dict(SUMS=partial, RANGES=plans.block_ranges(plan, sizes.bm, 1, True))
+    own.update(batch=launch.batch, blocks=blocks, chunks=chunks, parts=parts, offset=-back)
+    own.update(U=TABLE_IDS, KB=TABLE_CHUNK)
+    near.run(kernels().table.table_sums, parts * launch.heads * chunks, sizes, own)
     # Entry (u, j) belongs to difference j - u - back: sum along the diagonals.
     total = partial.sum(0).permute(0, 2, 1, 3).reshape(launch.heads, TABLE_IDS, -1)
     length = total.shape[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,8 @@ _STRIDES = {letter: [f"stride_{letter}{n}" for n in "bht"] for letter in "qkvx"}
 
 Kept = list[tuple[tuple[int, ...], torch.dtype]]
 """Shape and dtype of each tensor that a forward returns beside its output."""
+Named = dict[str, Any]
+"""What parameters of kernels are, by name."""
 
 
 @dataclass(frozen=True)
@@ -46,27 +48,16 @@ class Inputs:
     width: int
     reach: int
 
-    def named(self) -> dict[str, Any]:
+    def named(self) -> Named:
         """By the names that parameters of kernels have."""
         query, key, value = self.query, self.key, self.value
-        return {
-            "Q": query,
-            "K": key,
-            "V": value,
-            "Q_PLAIN": self.plain_query,
-            "K_PLAIN": self.plain_key,
-            "SCALE": self.scale,
-            "FIRST": self.first,
-            "SECOND": self.second,
-            **strides_of("q", query),
-            **strides_of("k", key),
-            **strides_of("v", value),
-            "heads": query.shape[1],
-            "tq": query.shape[2],
-            "tk": key.shape[2],
-            "width": self.width,
-            "reach": self.reach,
-        }
+        _, heads, tq, _ = query.shape
+        named: Named = dict(Q=query, K=key, V=value)
+        named.update(Q_PLAIN=self.plain_query, K_PLAIN=self.plain_key)
+        named.update(SCALE=self.scale, FIRST=self.first, SECOND=self.second)
+        named |= strides_of("q", query) | strides_of("k", key) | strides_of("v", value)
+        named.update(heads=heads, tq=tq, tk=key.shape[2], width=self.width, reach=self.reach)
+        return named
 
 
 class Gradients(NamedTuple):
@@ -84,6 +75,12 @@ def strides_of(letter: str, x: Tensor) -> dict[str, int]:
     return dict(zip(_STRIDES[letter], x.stride(), strict=False))
 
 
+def strides_of_ids(letters: str, ids: Tensor) -> dict[str, int]:
+    """The strides of ids [B or 1, L, T] along batch (0 where all rows are one) and levels."""
+    batch = ids.stride(0) if ids.shape[0] > 1 else 0
+    return {f"stride_{letters}b": batch, f"stride_{letters}l": ids.stride(1)}
+
+
 def kernels() -> Any:
     """The modules that hold the kernels; imports Triton."""
     from . import compat
@@ -91,9 +88,7 @@ def kernels() -> Any:
     return compat.modules()
 
 
-def run(
-    kernel: Any, programs: int, named: Mapping[str, Any], warps: int, stages: int | None = None
-) -> None:
+def run(kernel: Any, programs: int, named: Named, warps: int, stages: int | None = None) -> None:
     """Launch a kernel, whose parameters are found by name.
 
     Args:
@@ -201,30 +196,17 @@ def rotate(call: Call, x: Tensor, ids: Tensor, sign: float, add: Tensor | None =
     batch, heads, length, dim = x.shape
     out, ids, block = torch.empty_like(x), ids.contiguous(), rotary_block(dim)
     blocks = -(-length // block)
-    named = {
-        "X": x,
-        "OUT": out,
-        "ADD": x if add is None else add,
-        "IDS": ids,
-        "LEVELS": plans.numbers(call.positions.reads, x),
-        "FREQUENCIES": call.mechanism.tensors()[0].detach().contiguous(),
-        **strides_of("x", x),
-        "heads": heads,
-        "levels": ids.shape[1],
-        "length": length,
-        "blocks": blocks,
-        "per_batch": int(ids.shape[0] > 1),
-        "sign": sign,
-        "HALF": dim // 2,
-        "HALF_P": padded(dim) // 2,
-        "BT": block,
-        "HAS_ADD": add is not None,
-    }
+    named: Named = dict(X=x, OUT=out, ADD=x if add is None else add, HAS_ADD=add is not None)
+    named.update(IDS=ids, LEVELS=plans.numbers(call.positions.reads, x), **strides_of("x", x))
+    named["FREQUENCIES"] = call.mechanism.tensors()[0].detach().contiguous()
+    named.update(heads=heads, levels=ids.shape[1], per_batch=int(ids.shape[0] > 1))
+    named.update(length=length, blocks=blocks, BT=block, sign=sign)
+    named.update(HALF=dim // 2, HALF_P=padded(dim) // 2)
     run(kernels().rotary.rotate, max(batch * heads * blocks, 1), named, 4)
     return out
 
 
-def constants_of(call: Call, inputs: Inputs) -> dict[str, Any]:
+def constants_of(call: Call, inputs: Inputs) -> Named:
     """Constants of kernels that depend on the arguments alone."""
     query, form = inputs.query, form_of(call)
     interpreted = query.device.type != "cuda"
@@ -233,20 +215,14 @@ def constants_of(call: Call, inputs: Inputs) -> dict[str, Any]:
     wide = 1 << (inputs.width - 1).bit_length()
     table = form == Form.TABLE and wide <= WIDEST_ROW
     dim = query.shape[3]
-    return {
-        "KIND": int(form),
-        "WIDTH": max(wide, 16) if table else 0,
-        "ROTARY": rotates(call),
-        "LOG_SCALE": call.log_scale,
-        "CAUSAL": call.positions.causal,
-        "D": dim,
-        "DP": padded(dim),
-        "PRECISION": "tf32x3" if whole and not ieee else "ieee",
-        "UPCAST": interpreted and query.dtype != torch.float32,
-        # Whether the gradient of the scale is summed with the mean of each row taken off: in
-        # float32, where what it takes off would be most of the error.
-        "CENTRED": isinstance(call.factor, Tensor) and query.dtype == torch.float32,
-    }
+    named: Named = dict(KIND=int(form), WIDTH=max(wide, 16) if table else 0, D=dim, DP=padded(dim))
+    named.update(ROTARY=rotates(call), LOG_SCALE=call.log_scale, CAUSAL=call.positions.causal)
+    named["PRECISION"] = "tf32x3" if whole and not ieee else "ieee"
+    named["UPCAST"] = interpreted and query.dtype != torch.float32
+    # Whether the gradient of the scale is summed with the mean of each row taken off: in float32,
+    # where what it takes off would be most of the error.
+    named["CENTRED"] = isinstance(call.factor, Tensor) and query.dtype == torch.float32
+    return named
 
 
 class Launch:
@@ -261,38 +237,26 @@ class Launch:
     """
 
     def __init__(self, call: Call, plan: Plan, inputs: Inputs, seen: Tensor | None = None) -> None:
-        query, read = inputs.query, call.positions.read
+        query, positions = inputs.query, call.positions
+        queries, keys, read = plan.queries, plan.keys, positions.read
         self.call, self.plan, self.inputs = call, plan, inputs
         self.batch, self.heads, self.tq, _ = query.shape
         self.tk = inputs.key.shape[2]
-        self.nothing = plans.numbers((read.index(u) for u in call.positions.reads), query)
-        self.named = {
-            **inputs.named(),
-            **constants_of(call, inputs),
-            "LEVELS": self.nothing,
-            "WINDOWS": plans.of_windows(plan.windows, query),
-            "QUERY_ROWS": self.or_nothing(plan.queries.rows),
-            "QUERY_IDS": plan.queries.ids.contiguous(),
-            "KEY_ROWS": self.or_nothing(plan.keys.rows),
-            "KEY_IDS": plan.keys.ids.contiguous(),
-            "DOCUMENT": self.or_nothing(plan.documents),
-            "PREFIX_OF": self.or_nothing(plan.prefix),
-            "SINK_ROWS": self.or_nothing(plan.sink_rows),
-            "levels": len(read),
-            "sinks": plan.sinks,
-            "query_start": call.positions.query_start,
-            "per_batch": int(plan.rows > 1),
-            "PREFIX": plan.prefix is not None,
-            "DOCUMENTS": plan.documents is not None,
-            "SINKS": plan.sinks > 0,
-            "GATHER": plan.queries.rows is not None,
-            "BS": SINK_TILE,
-        }
+        self.nothing = plans.numbers((read.index(u) for u in positions.reads), query)
+        named = self.named = inputs.named() | constants_of(call, inputs)
+        named.update(LEVELS=self.nothing, WINDOWS=plans.of_windows(plan.windows, query))
+        named.update(QUERY_ROWS=self.or_nothing(queries.rows), QUERY_IDS=queries.ids.contiguous())
+        named.update(KEY_ROWS=self.or_nothing(keys.rows), KEY_IDS=keys.ids.contiguous())
+        named.update(GATHER=queries.rows is not None, per_batch=int(plan.rows > 1))
+        named.update(DOCUMENT=self.or_nothing(plan.documents), DOCUMENTS=plan.documents is not None)
+        named.update(PREFIX_OF=self.or_nothing(plan.prefix), PREFIX=plan.prefix is not None)
+        named.update(SINK_ROWS=self.or_nothing(plan.sink_rows), SINKS=plan.sinks > 0, BS=SINK_TILE)
+        named.update(levels=len(read), sinks=plan.sinks, query_start=positions.query_start)
         if seen is None:
             seen = self._count() if call.log_scale else query.new_empty(0, dtype=torch.float32)
         self.seen = self.named["SEEN"] = seen
 
-    def run(self, kernel: Any, programs: int, sizes: Tiles, **own: Any) -> None:
+    def run(self, kernel: Any, programs: int, sizes: Tiles, own: Named) -> None:
         """Launch a kernel with the parameters of this call, tiles, and some of its own."""
         named = {**self.named, "BM": sizes.bm, "BN": sizes.bn, **own}
         run(kernel, programs, named, sizes.warps, sizes.stages)
@@ -319,9 +283,10 @@ class Launch:
         """A tensor, or a stand-in for one that is not read."""
         return self.nothing if tensor is None else tensor.contiguous()
 
-    def sink_ranges(self, block: int) -> Tensor:
-        """Listed sinks that each block of queries may see, if there are any."""
-        return plans.sink_ranges(self.plan, block, SINK_TILE) if self.plan.sinks else self.nothing
+    def ranges_of_queries(self, block: int, step: int) -> Named:
+        """What each block of queries sees: keys in tiles of `step`, and listed sinks."""
+        sinks = plans.sink_ranges(self.plan, block, SINK_TILE) if self.plan.sinks else self.nothing
+        return dict(RANGES=plans.block_ranges(self.plan, block, step, True), SINK_RANGES=sinks)
 
     def poison(self) -> Tensor:
         """0 or NaN for every key: float32 [B, H, Tk]."""
@@ -338,15 +303,8 @@ class Launch:
         ids, block = self.plan.queries.ids, 64
         out = torch.empty(ids.shape, dtype=torch.float32, device=ids.device)
         blocks = -(-self.tq // block)
-        named = {
-            **self.named,
-            "SEEN": out,
-            "RANGES": plans.block_ranges(self.plan, block, block, True),
-            "SINK_RANGES": self.sink_ranges(block),
-            "blocks": blocks,
-            "BM": block,
-            "BN": block,
-        }
+        named = self.named | self.ranges_of_queries(block, block)
+        named.update(SEEN=out, blocks=blocks, BM=block, BN=block)
         run(kernels().forward.count, self.plan.rows * ids.shape[1] * blocks, named, 4)
         return out
 
@@ -384,17 +342,9 @@ def forward(call: Call) -> tuple[Tensor, Tensor, list[Tensor]]:
     lse = torch.empty(query.shape[:3], dtype=torch.float32, device=query.device)
     sizes = launch.tiles("forward")
     blocks = -(-launch.tq // sizes.bm)
-    launch.run(
-        kernels().forward.forward,
-        launch.batch * launch.heads * blocks,
-        sizes,
-        OUT=out,
-        LSE=lse,
-        POISON=launch.poison(),
-        RANGES=plans.block_ranges(plan, sizes.bm, sizes.bn, True),
-        SINK_RANGES=launch.sink_ranges(sizes.bm),
-        blocks=blocks,
-    )
+    own: Named = dict(OUT=out, LSE=lse, POISON=launch.poison(), blocks=blocks)
+    own |= launch.ranges_of_queries(sizes.bm, sizes.bn)
+    launch.run(kernels().forward.forward, launch.batch * launch.heads * blocks, sizes, own)
     rows = (plan.queries.rows, plan.keys.rows)
     kept = [query.new_empty(0, dtype=torch.int32) if r is None else r for r in rows]
     return out, lse, [*kept, launch.seen]

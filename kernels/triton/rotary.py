@@ -32,7 +32,7 @@ def rotate(
     X, OUT, ADD, IDS, LEVELS, FREQUENCIES, stride_xb, stride_xh, stride_xt, heads, levels, length,
     blocks, per_batch, sign, HALF: tl.constexpr, HALF_P: tl.constexpr, BT: tl.constexpr,
     HAS_ADD: tl.constexpr,
-):  # fmt: skip
+):
     """OUT = X rotated by sign * id * frequency per adjacent pair, plus ADD.
 
     Angles are in float64; ids by row, int32 [P, U, T].

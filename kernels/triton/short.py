@@ -13,6 +13,8 @@ import triton.language as tl
 from .tiles import (
     LOG2E,
     NO_ID,
+    NONE,
+    TABLE,
     bias_gradients,
     distance_bias,
     head_numbers,
@@ -21,18 +23,44 @@ from .tiles import (
     store_rows,
     table_column,
 )
-from .tiles import NONE as _NONE
-from .tiles import TABLE as _TABLE
 
-NONE = _NONE
-TABLE = _TABLE
+
+@triton.jit
+def _table_place(query_id, key_id, reach, EDGES, EDGED: tl.constexpr):
+    """Columns of the table; EDGED: by the bucket of a difference."""
+    column = table_column(query_id, key_id, reach)
+    if EDGED:
+        column = tl.load(EDGES + column)
+    return column
+
+
+@triton.jit
+def _sums_by_column(total, ds, column, column0, columns, COLUMNS: tl.constexpr):
+    """total [COLUMNS] and what of ds is in the table's columns from column0 on."""
+    for c in range(0, columns):
+        part = tl.sum(tl.where(column == column0 + c, ds, 0.0), 1)
+        total += tl.where(tl.arange(0, COLUMNS) == c, tl.sum(part, 0), 0.0)
+    return total
+
+
+@triton.jit
+def _store_sums(
+    SUMS, of_scale, one, two, of_table, columns, KIND: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """What a head's scale and bias sum up over a sequence: 3 + columns numbers."""
+    tl.store(SUMS, of_scale)
+    tl.store(SUMS + 1, one)
+    tl.store(SUMS + 2, two)
+    if KIND == TABLE:
+        c = tl.arange(0, COLUMNS)
+        tl.store(SUMS + 3 + c, of_table, mask=c < columns)
 
 
 @triton.jit
 def _visible_pairs(
     low, high, query_column, key_id, key_column, DOCUMENT, PREFIX_OF, b, tk, sinks, query_start,
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
-):  # fmt: skip
+):
     """Which pairs are visible [BM, BN], and which keys are sinks [BN]; -1: no such column."""
     seen = (key_id[None, :] >= low[:, None]) & (key_id[None, :] <= high[:, None])
     sink = key_column < 0
@@ -63,7 +91,7 @@ def _pairs(
     KIND: tl.constexpr, EDGED: tl.constexpr, LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr,
     PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr, BM: tl.constexpr,
     BN: tl.constexpr,
-):  # fmt: skip
+):
     """What all heads of a level share, for the queries m.
 
     Visible pairs [BM, BN], sinks [BN], ids, table columns [BM, BN], logarithms of keys seen [BM].
@@ -79,15 +107,13 @@ def _pairs(
         low, high, tl.where(m < tq, m + query_start, -1), key_id, tl.where(n < tk, n, -1),
         DOCUMENT + b * stride_db, PREFIX_OF, b, tk, sinks, query_start,
         CAUSAL, PREFIX, DOCUMENTS, SINKS,
-    )  # fmt: skip
+    )
     growth = tl.full([BM], 1.0, tl.float32)
     if LOG_SCALE:
         growth = tl.log(tl.maximum(tl.sum(seen.to(tl.float32), 1), 1.0))
     column = tl.zeros([BM, BN], tl.int32)
     if KIND == TABLE:
-        column = table_column(query_id[:, None], key_id[None, :], reach)
-        if EDGED:
-            column = tl.load(EDGES + column)
+        column = _table_place(query_id[:, None], key_id[None, :], reach, EDGES, EDGED)
     return seen, sink, query_id, key_id, column, growth
 
 
@@ -95,17 +121,14 @@ def _pairs(
 def _columns(
     m, n, QUERY_IDS, KEY_IDS, EDGES, LEVEL_OF, u, b, tq, tk, reach, stride_qib, stride_qil,
     stride_kib, stride_kil, EDGED: tl.constexpr,
-):  # fmt: skip
+):
     """The columns of `_pairs`, from ids read anew, so that they need not be kept meanwhile."""
     level = tl.load(LEVEL_OF + u)
     query_at = QUERY_IDS + b * stride_qib + level * stride_qil + m
     key_at = KEY_IDS + b * stride_kib + level * stride_kil + n
     query_id = tl.load(query_at, mask=m < tq, other=NO_ID, volatile=True)
     key_id = tl.load(key_at, mask=n < tk, other=NO_ID, volatile=True)
-    column = table_column(query_id[:, None], key_id[None, :], reach)
-    if EDGED:
-        column = tl.load(EDGES + column)
-    return column
+    return _table_place(query_id[:, None], key_id[None, :], reach, EDGES, EDGED)
 
 
 @triton.jit
@@ -120,7 +143,7 @@ def _row(X, at, end, stride, D: tl.constexpr, DP: tl.constexpr, UPCAST: tl.const
 def _keys(
     K, V, K_PLAIN, k_at, v_at, n, tk, stride_kt, stride_vt,
     APART: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """k, v and plain k, all of them 0 where k or v is not finite; NaN there, else 0."""
     k, bad_k = _row(K + k_at, n, tk, stride_kt, D, DP, UPCAST)
     v, bad_v = _row(V + v_at, n, tk, stride_vt, D, DP, UPCAST)
@@ -140,7 +163,7 @@ def _weights(
     q, k, plain_q, plain_k, poison, bad, seen, sink, query_id, key_id, column, growth, scale,
     first, second, table,
     KIND: tl.constexpr, SINKS: tl.constexpr, APART: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
+):
     """Softmax weights [BM, BN] before division, and their sums [BM]; a sum of NaN is poisoned."""
     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if APART:
@@ -172,7 +195,7 @@ def short_forward(
     LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     SINKS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BLOCKS: tl.constexpr, PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: one sequence, one level, all heads that read it.
 
     HEADS_OF: the heads in the order of their levels, then the level of each of these; the heads of
@@ -189,14 +212,14 @@ def short_forward(
             tl.arange(0, BM), QUERY_IDS, KEY_IDS, DOCUMENT, PREFIX_OF, EDGES, WINDOWS, LEVEL_OF, u,
             b, tq, tk, sinks, query_start, reach, stride_qib, stride_qil, stride_kib, stride_kil,
             stride_db, KIND, EDGED, LOG_SCALE, CAUSAL, PREFIX, DOCUMENTS, SINKS, BM, BN,
-        )  # fmt: skip
+        )
     for i in range(tl.load(STARTS + u), tl.load(STARTS + u + 1)):
         h = tl.load(HEADS_OF + i).to(tl.int64)
         q_at = b * stride_qb + h * stride_qh
         k, v, plain_k, poison = _keys(
             K, V, K_PLAIN, b * stride_kb + h * stride_kh, b * stride_vb + h * stride_vh, n, tk,
             stride_kt, stride_vt, APART, D, DP, UPCAST,
-        )  # fmt: skip
+        )
         first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, WIDTH)
         scale = tl.load(SCALE + h)
         for block in range(0, blocks):
@@ -208,7 +231,7 @@ def short_forward(
                     tl.load(HEADS_OF + heads + i), b, tq, tk, sinks, query_start, reach,
                     stride_qib, stride_qil, stride_kib, stride_kil, stride_db, KIND, EDGED,
                     LOG_SCALE, CAUSAL, PREFIX, DOCUMENTS, SINKS, BM, BN,
-                )  # fmt: skip
+                )
             q, bad = _row(Q + q_at, m, tq, stride_qt, D, DP, UPCAST)
             plain_q = q
             if APART:
@@ -216,7 +239,7 @@ def short_forward(
             weights, total = _weights(
                 q, k, plain_q, plain_k, poison, bad, seen, sink, query_id, key_id, column, growth,
                 scale, first, second, table, KIND, SINKS, APART, PRECISION,
-            )  # fmt: skip
+            )
             out = tl.dot(weights.to(v.dtype), v, input_precision=PRECISION)
             out = out / tl.where(total == 0.0, 1.0, total)[:, None]
             # A weight of NaN need not reach all of a row by way of tensor cores.
@@ -236,7 +259,7 @@ def short_backward(
     SINKS: tl.constexpr, COLUMNS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BLOCKS: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: all gradients of one sequence by the heads that read one level.
 
     SUMS [B, H, 3 + columns] gets what scale and bias sum up over a sequence: scale, first, second,
@@ -255,7 +278,7 @@ def short_backward(
             tl.arange(0, BM), QUERY_IDS, KEY_IDS, DOCUMENT, PREFIX_OF, EDGES, WINDOWS, LEVEL_OF, u,
             b, tq, tk, sinks, query_start, reach, stride_qib, stride_qil, stride_kib, stride_kil,
             stride_db, KIND, EDGED, LOG_SCALE, CAUSAL, PREFIX, DOCUMENTS, SINKS, BM, BN,
-        )  # fmt: skip
+        )
     for i in range(tl.load(STARTS + u), tl.load(STARTS + u + 1)):
         h = tl.load(HEADS_OF + i).to(tl.int64)
         q_at = b * stride_qb + h * stride_qh
@@ -281,7 +304,7 @@ def short_backward(
                     tl.load(HEADS_OF + heads + i), b, tq, tk, sinks, query_start, reach,
                     stride_qib, stride_qil, stride_kib, stride_kil, stride_db, KIND, EDGED,
                     LOG_SCALE, CAUSAL, PREFIX, DOCUMENTS, SINKS, BM, BN,
-                )  # fmt: skip
+                )
             q, bad = _row(Q + q_at, m, tq, stride_qt, D, DP, UPCAST)
             plain_q = q
             if APART:
@@ -289,7 +312,7 @@ def short_backward(
             weights, total = _weights(
                 q, k, plain_q, plain_k, poison, bad, seen, sink, query_id, key_id, column, growth,
                 scale, first, second, table, KIND, SINKS, APART, PRECISION,
-            )  # fmt: skip
+            )
             # Rows that saw nothing, or something not finite (a sum of NaN), take no part.
             alive = total > 0.0
             p = tl.where(alive[:, None], weights / tl.where(alive, total, 1.0)[:, None], 0.0)
@@ -323,10 +346,8 @@ def short_backward(
                         column = _columns(
                             m, n, QUERY_IDS, KEY_IDS, EDGES, LEVEL_OF, u, b, tq, tk, reach,
                             stride_qib, stride_qil, stride_kib, stride_kil, EDGED,
-                        )  # fmt: skip
-                    for c in range(0, columns):
-                        part = tl.sum(tl.where(column == column0 + c, ds, 0.0), 1)
-                        of_table += tl.where(tl.arange(0, COLUMNS) == c, tl.sum(part, 0), 0.0)
+                        )
+                    of_table = _sums_by_column(of_table, ds, column, column0, columns, COLUMNS)
                 else:
                     more, more2 = bias_gradients(
                         ds, query_id[:, None], key_id[None, :], 0, first, second, 1, KIND
@@ -338,9 +359,4 @@ def short_backward(
         if APART:
             store_rows(DK_PLAIN + k_at, n, stride_kt, n < tk, plain_dk * scale, D, DP)
         sums = SUMS + (b * heads + h) * (3 + columns)
-        tl.store(sums, of_scale)
-        tl.store(sums + 1, one)
-        tl.store(sums + 2, two)
-        if KIND == TABLE:
-            c = tl.arange(0, COLUMNS)
-            tl.store(sums + 3 + c, of_table, mask=c < columns)
+        _store_sums(sums, of_scale, one, two, of_table, columns, KIND, COLUMNS)

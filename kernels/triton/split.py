@@ -9,10 +9,12 @@ other does, so that sums have one order.
 import triton
 import triton.language as tl
 
-from .short import _keys, _row
+from .short import _keys, _row, _store_sums, _sums_by_column, _table_place
 from .tiles import (
     LOG2E,
     NO_ID,
+    NONE,
+    TABLE,
     bias_gradients,
     distance_bias,
     head_numbers,
@@ -20,13 +22,7 @@ from .tiles import (
     load_documents,
     load_rows,
     store_rows,
-    table_column,
 )
-from .tiles import NONE as _NONE
-from .tiles import TABLE as _TABLE
-
-NONE = _NONE
-TABLE = _TABLE
 
 
 @triton.jit
@@ -42,7 +38,7 @@ def _query_side(m, tq, IDS, DOCUMENT, WINDOWS, u, query_start, DOCUMENTS: tl.con
 def _key_side(
     n, tk, IDS, DOCUMENT, prefix, sinks,
     PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
-):  # fmt: skip
+):
     """Ids, first columns that see them, documents of the keys n; and which of them are sinks."""
     ids = tl.load(IDS + n, mask=n < tk, other=NO_ID)
     document = load_documents(DOCUMENT, tl.where(n < tk, n, -1), DOCUMENTS)
@@ -60,7 +56,7 @@ def _visible(
     low, high, query_column, query_document, key_id, key_column, key_document, sink,
     CAUSAL: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr, APART: tl.constexpr,
     PLAIN: tl.constexpr,
-):  # fmt: skip
+):
     """Which pairs are visible. Keys that are none have NO_ID and are no sinks.
 
     APART: of sinks alone if PLAIN, of other keys alone if not.
@@ -89,13 +85,11 @@ def _end(tk, sinks, PLAIN: tl.constexpr, DOCUMENTS: tl.constexpr):
 def _scores(
     scores, query_id, key_id, seen, sink, EDGES, reach, first, second, table,
     KIND: tl.constexpr, EDGED: tl.constexpr, SINKS: tl.constexpr,
-):  # fmt: skip
+):
     """Scores with the bias where visible, else -inf."""
     if KIND != NONE:
         if KIND == TABLE:
-            column = table_column(query_id, key_id, reach)
-            if EDGED:
-                column = tl.load(EDGES + column)
+            column = _table_place(query_id, key_id, reach, EDGES, EDGED)
             value = tl.reshape(tl.gather(table, tl.ravel(column), 0), column.shape)
         else:
             value = distance_bias(query_id, key_id, first, second, KIND)
@@ -110,7 +104,7 @@ def _seen_by(
     tk, low, high, column, document, KEY_IDS, DOCUMENT, prefix, sinks,
     CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr,
-):  # fmt: skip
+):
     """How many keys each of the queries m sees: float32 [BM]."""
     count = tl.zeros([BM], tl.float32)
     for start in range(0, tk, BN):
@@ -121,7 +115,7 @@ def _seen_by(
             low[:, None], high[:, None], column[:, None], document[:, None], key_id[None, :],
             key_column[None, :], key_document[None, :], sink[None, :], CAUSAL, DOCUMENTS, SINKS,
             False, False,
-        )  # fmt: skip
+        )
         count += tl.sum(seen.to(tl.float32), 1)
     return count
 
@@ -136,7 +130,7 @@ def split_forward(
     LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     SINKS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: one sequence, one level, all heads that read it; heads as in `short_forward`.
 
     LSE [B, H, Tq] gets logarithms of the sums in units of log 2, inf where a row takes no part in
@@ -165,7 +159,7 @@ def split_forward(
                 count = _seen_by(
                     tk, low, high, column, document, KEY_IDS, DOCUMENT, prefix, sinks,
                     CAUSAL, PREFIX, DOCUMENTS, SINKS, BM, BN,
-                )  # fmt: skip
+                )
                 tl.store(SEEN + (b * levels + u) * tq + m, count, mask=m < tq)
                 growth = tl.log(tl.maximum(count, 1.0))
             acc = tl.zeros([BM, DP], tl.float32)
@@ -183,18 +177,18 @@ def split_forward(
                         K_PLAIN if PLAIN else K, V, K, b * stride_kb + h * stride_kh,
                         b * stride_vb + h * stride_vh, n, tk, stride_kt, stride_vt, False, D, DP,
                         UPCAST,
-                    )  # fmt: skip
+                    )
                     seen = _visible(
                         low[:, None], high[:, None], column[:, None], document[:, None],
                         key_id[None, :], key_column[None, :], key_document[None, :],
                         sink[None, :], CAUSAL, DOCUMENTS, SINKS, APART, PLAIN,
-                    )  # fmt: skip
+                    )
                     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
                     scores = _scores(
                         scores * factor[:, None] + poison[None, :], query_id[:, None],
                         key_id[None, :], seen, sink[None, :], EDGES, reach, first, second, table,
                         KIND, EDGED, SINKS,
-                    )  # fmt: skip
+                    )
                     higher = tl.maximum(top, tl.max(scores, 1))
                     base = tl.where(higher == float("-inf"), 0.0, higher)
                     weights = tl.exp2(scores - base[:, None])
@@ -217,7 +211,7 @@ def split_forward(
 def _rows_of(
     m, tq, Q, OUT, GRAD, LSE, SEEN, stride_qt,
     LOG_SCALE: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """q, g, lse, delta and growth of the queries m; those that take no part have lse = inf."""
     lse = tl.load(LSE + m, mask=m < tq, other=float("inf"))
     live = lse < float("inf")
@@ -232,6 +226,61 @@ def _rows_of(
 
 
 @triton.jit
+def _keys_of_block(
+    start, Q, K, V, Q_PLAIN, K_PLAIN, OUT, GRAD, LSE, SEEN, DK, DV, DK_PLAIN, QUERY_IDS, KEY_IDS,
+    DOCUMENT, EDGES, WINDOWS, u, stride_qt, stride_kt, stride_vt, tq, tk, sinks, query_start,
+    prefix, reach, first, second, table, scale,
+    KIND: tl.constexpr, EDGED: tl.constexpr, LOG_SCALE: tl.constexpr, CAUSAL: tl.constexpr,
+    PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, SINKS: tl.constexpr, APART: tl.constexpr,
+    D: tl.constexpr, DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    PRECISION: tl.constexpr, UPCAST: tl.constexpr,
+):
+    """dk and dv of the keys from `start` on; the pointers are those of one head."""
+    n = start + tl.arange(0, BN)
+    dv = tl.zeros([BN, DP], tl.float32)
+    for PLAIN in tl.static_range(2 if APART else 1):
+        key_id, key_column, key_document, sink = _key_side(
+            n, tk, KEY_IDS, DOCUMENT, prefix, sinks, PREFIX, DOCUMENTS, SINKS
+        )
+        k, v, _, _ = _keys(
+            K_PLAIN if PLAIN else K, V, K, 0, 0, n, tk, stride_kt, stride_vt,
+            False, D, DP, UPCAST,
+        )
+        dk = tl.zeros([BN, DP], tl.float32)
+        end = tl.where(start < _end(tk, sinks, PLAIN, DOCUMENTS), tq, 0)
+        for begin in range(0, end, BM):
+            m = begin + tl.arange(0, BM)
+            query_id, low, high, column, document = _query_side(
+                m, tq, QUERY_IDS, DOCUMENT, WINDOWS, u, query_start, DOCUMENTS
+            )
+            q, g, lse, delta, growth = _rows_of(
+                m, tq, Q_PLAIN if PLAIN else Q, OUT, GRAD,
+                LSE, SEEN, stride_qt, LOG_SCALE, D, DP, UPCAST,
+            )
+            seen = _visible(
+                low[None, :], high[None, :], column[None, :], document[None, :],
+                key_id[:, None], key_column[:, None], key_document[:, None],
+                sink[:, None], CAUSAL, DOCUMENTS, SINKS, APART, PLAIN,
+            )
+            scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
+            scores = _scores(
+                scores * (growth * (scale * LOG2E))[None, :], query_id[None, :],
+                key_id[:, None], seen, sink[:, None], EDGES, reach, first, second, table,
+                KIND, EDGED, SINKS,
+            )
+            p = tl.exp2(scores - lse[None, :])
+            dp = tl.dot(v, tl.trans(g), input_precision=PRECISION)
+            dv = tl.dot(p.to(g.dtype), g, dv, input_precision=PRECISION)
+            ds = p * tl.where(p > 0.0, dp - delta[None, :], 0.0)
+            if LOG_SCALE:
+                ds = ds * growth[None, :]
+            dk = tl.dot(ds.to(q.dtype), q, dk, input_precision=PRECISION)
+        target = DK_PLAIN if PLAIN else DK
+        store_rows(target, n, stride_kt, n < tk, dk * scale, D, DP)
+    store_rows(DV, n, stride_vt, n < tk, dv, D, DP)
+
+
+@triton.jit
 def split_backward(
     Q, K, V, Q_PLAIN, K_PLAIN, OUT, GRAD, LSE, SEEN, DQ, DK, DV, DQ_PLAIN, DK_PLAIN, SUMS, SCALE,
     FIRST, SECOND, QUERY_IDS, KEY_IDS, DOCUMENT, PREFIX_OF, EDGES, WINDOWS, LEVEL_OF, HEADS_OF,
@@ -243,7 +292,7 @@ def split_backward(
     SINKS: tl.constexpr, COLUMNS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
     CENTRED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: all gradients of one sequence by the heads that read one level.
 
     SUMS as in `short_backward`; CENTRED as in `backward.queries`. First dq and sums by blocks of
@@ -280,7 +329,7 @@ def split_backward(
                 q, g, lse, delta, growth = _rows_of(
                     m, tq, (Q_PLAIN if PLAIN else Q) + q_at, OUT + q_at, GRAD + q_at,
                     LSE + head * tq, SEEN, stride_qt, LOG_SCALE, D, DP, UPCAST,
-                )  # fmt: skip
+                )
                 query_id, low, high, column, document = _query_side(
                     m, tq, QUERY_IDS, DOCUMENT, WINDOWS, u, query_start, DOCUMENTS
                 )
@@ -293,18 +342,18 @@ def split_backward(
                     k, v, _, _ = _keys(
                         K_PLAIN if PLAIN else K, V, K, k_at, v_at, n, tk, stride_kt, stride_vt,
                         False, D, DP, UPCAST,
-                    )  # fmt: skip
+                    )
                     seen = _visible(
                         low[:, None], high[:, None], column[:, None], document[:, None],
                         key_id[None, :], key_column[None, :], key_document[None, :],
                         sink[None, :], CAUSAL, DOCUMENTS, SINKS, APART, PLAIN,
-                    )  # fmt: skip
+                    )
                     raw = tl.dot(q, tl.trans(k), input_precision=PRECISION)
                     scores = _scores(
                         raw * (growth * (scale * LOG2E))[:, None], query_id[:, None],
                         key_id[None, :], seen, sink[None, :], EDGES, reach, first, second, table,
                         KIND, EDGED, SINKS,
-                    )  # fmt: skip
+                    )
                     p = tl.exp2(scores - lse[:, None])
                     dp = tl.dot(g, tl.trans(v), input_precision=PRECISION)
                     # What is invisible may be large enough to make 0 * infinity of it.
@@ -319,13 +368,12 @@ def split_backward(
                         if SINKS:
                             ds = tl.where(sink[None, :], 0.0, ds)
                         if KIND == TABLE:
-                            place = table_column(query_id[:, None], key_id[None, :], reach)
-                            if EDGED:
-                                place = tl.load(EDGES + place)
-                            for c in range(0, columns):
-                                part = tl.sum(tl.where(place == column0 + c, ds, 0.0), 1)
-                                here = tl.arange(0, COLUMNS) == c
-                                of_table += tl.where(here, tl.sum(part, 0), 0.0)
+                            place = _table_place(
+                                query_id[:, None], key_id[None, :], reach, EDGES, EDGED
+                            )
+                            of_table = _sums_by_column(
+                                of_table, ds, place, column0, columns, COLUMNS
+                            )
                         else:
                             more, more2 = bias_gradients(
                                 ds, query_id[:, None], key_id[None, :], 0, first, second, 1, KIND
@@ -339,53 +387,13 @@ def split_backward(
                 store_rows((DQ_PLAIN if PLAIN else DQ) + q_at, m, stride_qt, m < tq, dq, D, DP)
             of_scale += tl.sum((moved - rest * mean) * growth, 0)
         sums = SUMS + head * (3 + columns)
-        tl.store(sums, of_scale)
-        tl.store(sums + 1, one)
-        tl.store(sums + 2, two)
-        if KIND == TABLE:
-            c = tl.arange(0, COLUMNS)
-            tl.store(sums + 3 + c, of_table, mask=c < columns)
-
+        _store_sums(sums, of_scale, one, two, of_table, columns, KIND, COLUMNS)
         for start in range(0, tk, BN):
-            n = start + tl.arange(0, BN)
-            dv = tl.zeros([BN, DP], tl.float32)
-            for PLAIN in tl.static_range(ROUNDS):
-                key_id, key_column, key_document, sink = _key_side(
-                    n, tk, KEY_IDS, DOCUMENT, prefix, sinks, PREFIX, DOCUMENTS, SINKS
-                )
-                k, v, _, _ = _keys(
-                    K_PLAIN if PLAIN else K, V, K, k_at, v_at, n, tk, stride_kt, stride_vt,
-                    False, D, DP, UPCAST,
-                )  # fmt: skip
-                dk = tl.zeros([BN, DP], tl.float32)
-                end = tl.where(start < _end(tk, sinks, PLAIN, DOCUMENTS), tq, 0)
-                for begin in range(0, end, BM):
-                    m = begin + tl.arange(0, BM)
-                    query_id, low, high, column, document = _query_side(
-                        m, tq, QUERY_IDS, DOCUMENT, WINDOWS, u, query_start, DOCUMENTS
-                    )
-                    q, g, lse, delta, growth = _rows_of(
-                        m, tq, (Q_PLAIN if PLAIN else Q) + q_at, OUT + q_at, GRAD + q_at,
-                        LSE + head * tq, SEEN, stride_qt, LOG_SCALE, D, DP, UPCAST,
-                    )  # fmt: skip
-                    seen = _visible(
-                        low[None, :], high[None, :], column[None, :], document[None, :],
-                        key_id[:, None], key_column[:, None], key_document[:, None],
-                        sink[:, None], CAUSAL, DOCUMENTS, SINKS, APART, PLAIN,
-                    )  # fmt: skip
-                    scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
-                    scores = _scores(
-                        scores * (growth * (scale * LOG2E))[None, :], query_id[None, :],
-                        key_id[:, None], seen, sink[:, None], EDGES, reach, first, second, table,
-                        KIND, EDGED, SINKS,
-                    )  # fmt: skip
-                    p = tl.exp2(scores - lse[None, :])
-                    dp = tl.dot(v, tl.trans(g), input_precision=PRECISION)
-                    dv = tl.dot(p.to(g.dtype), g, dv, input_precision=PRECISION)
-                    ds = p * tl.where(p > 0.0, dp - delta[None, :], 0.0)
-                    if LOG_SCALE:
-                        ds = ds * growth[None, :]
-                    dk = tl.dot(ds.to(q.dtype), q, dk, input_precision=PRECISION)
-                target = (DK_PLAIN if PLAIN else DK) + k_at
-                store_rows(target, n, stride_kt, n < tk, dk * scale, D, DP)
-            store_rows(DV + v_at, n, stride_vt, n < tk, dv, D, DP)
+            _keys_of_block(
+                start, Q + q_at, K + k_at, V + v_at, Q_PLAIN + q_at, K_PLAIN + k_at, OUT + q_at,
+                GRAD + q_at, LSE + head * tq, SEEN, DK + k_at, DV + v_at, DK_PLAIN + k_at,
+                QUERY_IDS, KEY_IDS, DOCUMENT, EDGES, WINDOWS, u, stride_qt, stride_kt, stride_vt,
+                tq, tk, sinks, query_start, prefix, reach, first, second, table, scale,
+                KIND, EDGED, LOG_SCALE, CAUSAL, PREFIX, DOCUMENTS, SINKS, APART, D, DP, BM, BN,
+                PRECISION, UPCAST,
+            )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import plan as plans
-from .launch import constants_of, kernels, prepare, run, strides_of
+from .launch import constants_of, kernels, prepare, run, strides_of, strides_of_ids
 
 if TYPE_CHECKING:
     from arithtf.attention.call import Call
@@ -52,37 +52,16 @@ def step(call: Call, rows: Tensor, ids: Tensor, column: Tensor) -> Tensor:
         torch.empty(shape, dtype=torch.float32, device=query.device)
         for shape in ((*parts, dim), parts, parts, (batch, len(read)))
     )
-    named = {
-        **inputs.named(),
-        **constants_of(call, inputs),
-        "K": key,
-        "V": value,
-        **strides_of("k", key),
-        **strides_of("v", value),
-        "ACC": acc,
-        "TOP": top,
-        "TOTAL": total,
-        "SEEN": seen,
-        "COLUMN": column,
-        "LEVELS": plans.numbers((read.index(u) for u in positions.reads), query),
-        "WINDOWS": plans.of_windows(positions.read_windows, query),
-        "SORTED_LEVELS": plans.numbers(map(int, by_id), query),
-        "LEVELS_READ": plans.numbers(read, query),
-        "QUERY_IDS": query_ids,
-        "ROWS": rows,
-        "IDS": ids,
-        "stride_qib": query_ids.stride(0) if query_ids.shape[0] > 1 else 0,
-        "stride_qil": query_ids.stride(1),
-        "stride_ib": ids.stride(0) if ids.shape[0] > 1 else 0,
-        "stride_il": ids.stride(1),
-        "levels": len(read),
-        "length": length,
-        "sinks": positions.sinks,
-        "splits": splits,
-        "SINKS": positions.sinks > 0,
-        "BN": TILE,
-        "BS": SINK_TILE,
-    }
+    named = inputs.named() | constants_of(call, inputs)
+    named |= strides_of("k", key) | strides_of("v", value) | {"K": key, "V": value}
+    named.update(ACC=acc, TOP=top, TOTAL=total, SEEN=seen, COLUMN=column, splits=splits)
+    named["LEVELS"] = plans.numbers((read.index(u) for u in positions.reads), query)
+    named["WINDOWS"] = plans.of_windows(positions.read_windows, query)
+    named["SORTED_LEVELS"] = plans.numbers(map(int, by_id), query)
+    named["LEVELS_READ"] = plans.numbers(read, query)
+    named.update(QUERY_IDS=query_ids, ROWS=rows, IDS=ids, levels=len(read), length=length)
+    named |= strides_of_ids("qi", query_ids) | strides_of_ids("i", ids)
+    named.update(sinks=positions.sinks, SINKS=positions.sinks > 0, BN=TILE, BS=SINK_TILE)
     if call.log_scale:
         run(kernels().decode.step_count, batch * len(read), named, 4)
     run(kernels().decode.step, batch * heads * splits, named, 4)

@@ -7,7 +7,6 @@ vectors, per hidden unit of the network. Each program owns what it writes.
 import triton
 import triton.language as tl
 
-from .tiles import BY_QUERY as _BY_QUERY
 from .tiles import (
     LOG2E,
     NO_ID,
@@ -22,15 +21,13 @@ from .tiles import (
     visible,
 )
 
-BY_QUERY = _BY_QUERY
-
 
 @triton.jit
 def _query_side(
     at, tq, Q, GRAD, LSE, DELTA, SEEN, ROWS, IDS, DOCUMENT, scale, query_start, stride_qt,
     LOG_SCALE: tl.constexpr, DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr,
     DP: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Queries at positions `at`; rows that take no part have row -1."""
     row = rows_at(ROWS, at, tq, GATHER)
     lse = tl.load(LSE + row, mask=row >= 0, other=float("inf"))
@@ -53,7 +50,7 @@ def _key_side(
     at, tk, K, V, POISON, ROWS, IDS, DOCUMENT, stride_kt, stride_vt,
     DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """Keys at positions `at`; those that are not finite have row -1."""
     row = rows_at(ROWS, at, tk, GATHER)
     ids = tl.load(IDS + at, mask=row >= 0, other=NO_ID)
@@ -70,20 +67,20 @@ def _score_gradients(
     key_id, key_document, FIRST, SECOND, h, width, reach, back, ahead, prefix,
     KIND: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
     PRECISION: tl.constexpr,
-):  # fmt: skip
+):
     """ds of all pairs [BM, BN], 0 for those that are invisible."""
     first, second, table = head_numbers(FIRST, SECOND, h, width, KIND, 0)
     scores, _, _ = scores_of(
         tl.dot(q, tl.trans(k), input_precision=PRECISION), (factor * LOG2E)[:, None],
         query_id[:, None], key_id[None, :], query_row[:, None], key_row[None, :], FIRST, SECOND, h,
         width, reach, first, second, table, KIND, 0,
-    )  # fmt: skip
+    )
     low, high = id_bounds(query_id, back, ahead)
     seen = visible(
         low[:, None], high[:, None], query_column[:, None], query_document[:, None],
         key_id[None, :], key_row[None, :], key_document[None, :], prefix,
         False, CAUSAL, PREFIX, DOCUMENTS,
-    )  # fmt: skip
+    )
     seen = seen & (query_row >= 0)[:, None] & (key_row >= 0)[None, :]
     ds = tl.exp2(scores - lse[:, None])
     ds = ds * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None])
@@ -101,7 +98,7 @@ def content_sums(
     PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr,
     DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, COLUMNS: tl.constexpr,
     PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: gradient of COLUMNS of the content numbers of BM queries, or of BN keys.
 
     OUT float32 [B, H, Tq or Tk, columns]; chunk c writes columns column0 + c * COLUMNS and on.
@@ -134,13 +131,13 @@ def content_sums(
             at, tk, K + k_at, V + v_at, POISON + head * tk, KEY_ROWS + plan * tk,
             KEY_IDS + plan * tk, document_of, stride_kt, stride_vt, DOCUMENTS, GATHER, D, DP,
             UPCAST,
-        )  # fmt: skip
+        )
     else:
         q, g, lse, delta, factor, query_row, query_id, query_column, query_document = _query_side(
             at, tq, Q + q_at, GRAD + q_at, LSE + head * tq, DELTA + head * tq, SEEN + plan * tq,
             QUERY_ROWS + plan * tq, QUERY_IDS + plan * tq, document_of, scale, query_start,
             stride_qt, LOG_SCALE, DOCUMENTS, GATHER, D, DP, UPCAST,
-        )  # fmt: skip
+        )
     bounds = RANGES + (plan * blocks + block) * 4
     for n in range(tl.load(bounds), tl.load(bounds + 3), STEP):
         there = n + tl.arange(0, STEP)
@@ -151,18 +148,18 @@ def content_sums(
                     SEEN + plan * tq, QUERY_ROWS + plan * tq, QUERY_IDS + plan * tq, document_of,
                     scale, query_start, stride_qt, LOG_SCALE, DOCUMENTS, GATHER, D, DP, UPCAST,
                 )
-            )  # fmt: skip
+            )
         else:
             k, v, key_row, key_id, key_document = _key_side(
                 there, tk, K + k_at, V + v_at, POISON + head * tk, KEY_ROWS + plan * tk,
                 KEY_IDS + plan * tk, document_of, stride_kt, stride_vt, DOCUMENTS, GATHER, D, DP,
                 UPCAST,
-            )  # fmt: skip
+            )
         ds = factor[:, None] * _score_gradients(
             q, g, lse, delta, factor, query_row, query_id, query_column, query_document, k, v,
             key_row, key_id, key_document, FIRST, SECOND, h, width, reach, back, ahead, prefix,
             KIND, CAUSAL, PREFIX, DOCUMENTS, PRECISION,
-        )  # fmt: skip
+        )
         column = table_column(query_id[:, None], key_id[None, :], columns // 2)
         for c in range(0, COLUMNS):
             part = tl.sum(tl.where(column == start + c, ds, 0.0), 0 if OF_KEYS else 1)
@@ -185,7 +182,7 @@ def fire_sums(
     DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, UNITS: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: sums over BM queries of what FIRE's parameters get.
 
     OUT float32 [B, H, blocks, 3, UNITS]: per hidden unit the sums of ds and of ds * x over the
@@ -206,7 +203,7 @@ def fire_sums(
         DELTA + head * tq, SEEN + plan * tq, QUERY_ROWS + plan * tq, QUERY_IDS + plan * tq,
         document_of, tl.load(SCALE + h), query_start, stride_qt, LOG_SCALE, DOCUMENTS, GATHER, D,
         DP, UPCAST,
-    )  # fmt: skip
+    )
     NUMBERS = FIRST + h * (3 * width + 3)
     unit = tl.arange(0, UNITS)
     counted = tl.zeros([UNITS], tl.float32)
@@ -221,13 +218,13 @@ def fire_sums(
             V + b * stride_vb + h * stride_vh, POISON + head * tk, KEY_ROWS + plan * tk,
             KEY_IDS + plan * tk, document_of, stride_kt, stride_vt, DOCUMENTS, GATHER, D, DP,
             UPCAST,
-        )  # fmt: skip
+        )
         ds = _score_gradients(
             q, g, lse, delta, factor, query_row, query_id, query_column, query_document, k, v,
             key_row, key_id, key_document, FIRST, SECOND, h, width, reach,
             tl.load(WINDOWS + 2 * level), tl.load(WINDOWS + 2 * level + 1), prefix,
             KIND, CAUSAL, PREFIX, DOCUMENTS, PRECISION,
-        )  # fmt: skip
+        )
         x, far, c, threshold, length, divisor = fire_position(
             query_id[:, None], key_id[None, :], NUMBERS, width
         )

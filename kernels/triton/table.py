@@ -45,7 +45,7 @@ def _pair_sums(
     DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, KB: tl.constexpr, PRECISION: tl.constexpr,
     UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """ds summed over keys of one id, for KB ids from first_id on: [BM, KB]."""
     sums = tl.zeros([BM, KB], tl.float32)
     for n in range(start, stop, BN):
@@ -59,13 +59,13 @@ def _pair_sums(
         scores += bias(
             query_id[:, None], key_id[None, :], FIRST, h, width, reach, first, second, table,
             KIND, WIDTH,
-        )  # fmt: skip
+        )
         document = load_documents(DOCUMENT, row, DOCUMENTS)
         seen = visible(
             low[:, None], high[:, None], query_column[:, None], query_document[:, None],
             key_id[None, :], row[None, :], document[None, :], prefix,
             False, CAUSAL, PREFIX, DOCUMENTS,
-        )  # fmt: skip
+        )
         p = tl.exp2(scores - lse[:, None])
         ds = p * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - delta[:, None])
         ds = tl.where(seen & inside[:, None], ds, 0.0)
@@ -86,7 +86,7 @@ def table_sums(
     PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr, GATHER: tl.constexpr, D: tl.constexpr,
     DP: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, U: tl.constexpr, KB: tl.constexpr,
     PRECISION: tl.constexpr, UPCAST: tl.constexpr,
-):  # fmt: skip
+):
     """One program: one head, one chunk of KB differences, every `parts`-th block of queries.
 
     WINDOWS are cut to the inside of the table. SUMS [parts, H, chunks, U, KB]: entry (u, j) of
@@ -149,7 +149,7 @@ def table_sums(
                 h, width, reach, first, second, table, query_id, low, high, query_column,
                 query_document, prefix, tk, stride_kt, stride_vt, KIND, WIDTH, CAUSAL, PREFIX,
                 DOCUMENTS, GATHER, D, DP, BM, BN, KB, PRECISION, UPCAST,
-            )  # fmt: skip
+            )
             one_hot = (tl.arange(0, U)[:, None] == place[None, :]).to(q.dtype)
             acc = tl.dot(one_hot, sums.to(q.dtype), acc, input_precision=PRECISION)
             base = tl.min(tl.where((place >= U) & (query_id != NO_ID), wide, GREATEST + 1), 0)

@@ -38,7 +38,7 @@ def id_bounds(ids, back, ahead):
 def visible(
     low, high, query_column, query_document, key_id, key_column, key_document, prefix,
     SINK: tl.constexpr, CAUSAL: tl.constexpr, PREFIX: tl.constexpr, DOCUMENTS: tl.constexpr,
-):  # fmt: skip
+):
     """Which pairs are visible; a key column of -1 stands for no key."""
     seen = (key_id >= low) & (key_id <= high)
     if SINK:
@@ -90,7 +90,7 @@ def head_numbers(FIRST, SECOND, h, width, KIND: tl.constexpr, WIDTH: tl.constexp
 def bias(
     query_id, key_id, FIRST, h, width, reach, first, second, row,
     KIND: tl.constexpr, WIDTH: tl.constexpr,
-):  # fmt: skip
+):
     """Bias of every pair in units of log 2."""
     if KIND == TABLE:
         column = table_column(query_id, key_id, reach)
@@ -108,7 +108,7 @@ def bias(
 @triton.jit
 def content(
     query_id, key_id, query_row, key_row, FIRST, SECOND, width, width2, KIND: tl.constexpr
-):  # fmt: skip
+):
     """Terms of q and of k by difference, looked up in FIRST [Tq, width], SECOND [Tk, width2].
 
     Rows of -1 give 0.
@@ -129,7 +129,7 @@ def content(
 def scores_of(
     products, factor, query_id, key_id, query_row, key_row, FIRST, SECOND, h, width, reach, first,
     second, row, KIND: tl.constexpr, WIDTH: tl.constexpr,
-):  # fmt: skip
+):
     """(q . k + content) * factor + bias; the content; and q . k + content."""
     shift = products
     if KIND >= BY_QUERY:

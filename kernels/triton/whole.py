@@ -15,6 +15,7 @@ from .launch import (
     Gradients,
     Inputs,
     Kept,
+    Named,
     constants_of,
     dense,
     form_of,
@@ -23,6 +24,7 @@ from .launch import (
     rotate,
     rotates,
     run,
+    strides_of_ids,
 )
 
 if TYPE_CHECKING:
@@ -103,23 +105,14 @@ def backward(
     shape = (*inputs.query.shape[:2], 3 + columns)
     sums = torch.zeros(shape, dtype=torch.float32, device=dq.device)
     (seen,) = kept
-    named = {
-        **_named(call, inputs),
-        "GRAD": dense(grad, inputs.query),
-        "DQ": dq,
-        "DK": dk,
-        "DV": dv,
-        "DQ_PLAIN": plain_dq,
-        "DK_PLAIN": plain_dk,
-        "SUMS": sums,
-        "column0": low,
-        "columns": columns,
-        "COLUMNS": max(16, power_of_two(columns)),
-    }
+    named = _named(call, inputs)
+    named.update(DQ=dq, DK=dk, DV=dv, DQ_PLAIN=plain_dq, DK_PLAIN=plain_dk, SUMS=sums)
+    named.update(GRAD=dense(grad, inputs.query), column0=low, columns=columns)
+    named["COLUMNS"] = max(16, power_of_two(columns))
     if kernel == "short":
         _run(call, kernels().short.short_backward, "short_backward", named)
     else:
-        named |= {"OUT": dense(out, inputs.query), "LSE": lse, "SEEN": seen}
+        named.update(OUT=dense(out, inputs.query), LSE=lse, SEEN=seen)
         _run(call, kernels().split.split_backward, "split_backward", named)
     if rotates(call):
         query_ids, key_ids = call.positions.ids
@@ -159,7 +152,7 @@ def table_columns(call: Call) -> tuple[int, int]:
     return low, high - low + 1
 
 
-def _named(call: Call, inputs: Inputs) -> dict[str, Any]:
+def _named(call: Call, inputs: Inputs) -> Named:
     """The parameters that forward and backward share, by name."""
     positions, query = call.positions, inputs.query
     read, documents, prefix = positions.read, positions.documents, positions.prefix
@@ -170,39 +163,28 @@ def _named(call: Call, inputs: Inputs) -> dict[str, Any]:
     nothing, edges = plans.numbers((0,), query), call.mechanism.edges
     sinks = min(positions.sinks, key_ids.shape[2])
     per_document = 0 if documents is None or documents.shape[0] == 1 else documents.shape[1]
-    return {
-        **inputs.named(),
-        **constants_of(call, inputs),
-        "QUERY_IDS": query_ids,
-        "KEY_IDS": key_ids,
-        "DOCUMENT": nothing if documents is None else documents.contiguous(),
-        "PREFIX_OF": nothing if prefix is None else prefix.contiguous(),
-        "EDGES": nothing if edges is None else plans.numbers(edges, query),
-        "WINDOWS": plans.of_windows(positions.read_windows, query),
-        "LEVEL_OF": plans.numbers(read, query),
-        "HEADS_OF": plans.numbers([h for heads in reading for h in heads] + levels, query),
-        "STARTS": plans.numbers(starts, query),
-        "stride_qib": query_ids.stride(0) if query_ids.shape[0] > 1 else 0,
-        "stride_qil": query_ids.stride(1),
-        "stride_kib": key_ids.stride(0) if key_ids.shape[0] > 1 else 0,
-        "stride_kil": key_ids.stride(1),
-        "stride_db": per_document,
-        "levels": len(read),
-        "sinks": sinks,
-        "query_start": positions.query_start,
-        "reach": inputs.reach if edges is None else len(edges) // 2,
-        "EDGED": edges is not None,
-        "SINKS": sinks > 0,
-        "PREFIX": prefix is not None,
-        "DOCUMENTS": documents is not None,
-    }
+    named = inputs.named() | constants_of(call, inputs)
+    named.update(QUERY_IDS=query_ids, KEY_IDS=key_ids, levels=len(read))
+    named |= strides_of_ids("qi", query_ids) | strides_of_ids("ki", key_ids)
+    named["DOCUMENT"] = nothing if documents is None else documents.contiguous()
+    named["PREFIX_OF"] = nothing if prefix is None else prefix.contiguous()
+    named.update(DOCUMENTS=documents is not None, PREFIX=prefix is not None, SINKS=sinks > 0)
+    named.update(stride_db=per_document, query_start=positions.query_start, sinks=sinks)
+    named["EDGES"] = nothing if edges is None else plans.numbers(edges, query)
+    named["EDGED"] = edges is not None
+    named["reach"] = inputs.reach if edges is None else len(edges) // 2
+    named["WINDOWS"] = plans.of_windows(positions.read_windows, query)
+    named["LEVEL_OF"] = plans.numbers(read, query)
+    named["HEADS_OF"] = plans.numbers([h for heads in reading for h in heads] + levels, query)
+    named["STARTS"] = plans.numbers(starts, query)
+    return named
 
 
 def _dense_ids(ids: Tensor) -> Tensor:
     return ids if ids.stride(-1) == 1 or ids.shape[-1] == 1 else ids.contiguous()
 
 
-def _run(call: Call, kernel: Any, name: str, named: dict[str, Any]) -> None:
+def _run(call: Call, kernel: Any, name: str, named: Named) -> None:
     """Launch in the configured tile: as many queries as it says; all keys, or a block of them."""
     found = short_tiles(name, *_size(call))
     tq, tk = named["tq"], named["tk"]

@@ -287,7 +287,7 @@ def test_a_mechanism_of_one_s_own():
         """The nearer the higher, by a number per head."""
 
         rates: torch.Tensor
-        shapes = MappingProxyType({"rates": ("H",)})
+        shapes = MappingProxyType({"rates": "H"})
 
         def bias(self, differences, acting, positions):
             return torch.where(acting, -self.rates[:, None, None] * differences.abs(), 0.0)
