@@ -67,6 +67,8 @@ def both(request, interpreted):
     """Once with the general kernels, once with those for short sequences where they apply."""
     if request.param == "general":
         request.getfixturevalue("general")
+    # A graph holds what one kind of kernels keeps for its backward; limits do not change elsewhere.
+    torch._dynamo.reset()
 
 
 def poisoning(make):
