@@ -5,12 +5,12 @@ from arithtf.certify.certificate import (
     Certificate,
     CertificateError,
     Shown,
-    Tour,
     Verdict,
     contexts_hash,
 )
 from arithtf.certify.check import (
     Checked,
+    Tour,
     certify,
     check_contexts,
     forward_decisions,

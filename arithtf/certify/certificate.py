@@ -14,7 +14,7 @@ import numpy as np
 
 from arithtf.certify.contexts import ContextSet
 
-FORMAT = 1
+FORMAT = 2
 Verdict = Literal["certified", "wrong", "refused"]
 
 
@@ -27,7 +27,8 @@ class Shown:
     """One local context, as a person sees it.
 
     Args:
-        problem: a real problem in which the context occurs, with its true answer.
+        problem: a real problem in which the context occurs, with its true answer; empty if it is
+            too long to show or has no text.
         place: which token of the answer is being written; 0 is the first.
         context: the query token and what it sees.
         expected: the right token as text.
@@ -53,25 +54,6 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tour:
-    """Real instances that contain every context, run through the ordinary evaluator.
-
-    Args:
-        instances: how many.
-        longest: digits of the longest operand.
-        predictions: answer tokens predicted.
-        wrong: of these, how many are wrong.
-        covered: contexts of the certificate that occurred.
-    """
-
-    instances: int
-    longest: int
-    predictions: int
-    wrong: int
-    covered: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The result of checking a model on every local context that any instance of any length has.
 
@@ -91,11 +73,8 @@ class Certificate:
         margin: smallest margin.
         lower: smallest margin minus its rounding bound; certified means it is positive.
         bound: largest rounding bound of a margin.
-        ratio: smallest quotient of margin and bound.
-        deviation: largest |float32 - float64| of a logit or margin, as a share of its bound.
         worst: the context of the smallest margin.
         histogram: {"edges": n + 1 margins, "counts": n}.
-        tour: the cross-check on real instances; None if nothing was run.
         versions: of what took part.
         seconds: of the whole check.
     """
@@ -115,11 +94,8 @@ class Certificate:
     margin: float | None = None
     lower: float | None = None
     bound: float | None = None
-    ratio: float | None = None
-    deviation: float | None = None
     worst: Shown | None = None
     histogram: Mapping[str, Any] | None = None
-    tour: Tour | None = None
     versions: Mapping[str, str] | None = None
     seconds: float = 0.0
 
@@ -162,7 +138,6 @@ class Certificate:
         values["implementations"] = tuple(values["implementations"])
         values["mistakes"] = tuple(Shown(**shown) for shown in values["mistakes"])
         values["worst"] = Shown(**values["worst"]) if values["worst"] else None
-        values["tour"] = Tour(**values["tour"]) if values["tour"] else None
         return cls(**values)
 
     def save(self, path: str | os.PathLike[str]) -> None:

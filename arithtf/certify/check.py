@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arithtf.certify.certificate import Certificate, Shown, Tour, Verdict, contexts_hash
+from arithtf.certify.certificate import Certificate, Shown, Verdict, contexts_hash
 from arithtf.certify.contexts import ContextSet, coverage_of, layouts, render_context
 from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
@@ -139,8 +139,8 @@ def certify(
         found = check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
         checked = check_contexts(model, found.contexts, task.vocabulary, implementations)
         certificate = _judge(certificate, task, coupling, found, checked, implementations, model)
-        if tour:
-            certificate = _with_tour(certificate, model, task, coupling, found, decide)
+        if tour and certificate.certified:
+            certificate = _after_tour(certificate, model, task, coupling, found, decide)
     except CannotCertify as reason:
         certificate = replace(certificate, reason=str(reason))
     return replace(certificate, seconds=time.perf_counter() - began)
@@ -247,9 +247,7 @@ def _judge(
         margin=float(checked.margin.min()),
         lower=float(lower.min()) if finite else None,
         bound=float(checked.bound.max()) if finite else None,
-        ratio=float((checked.margin / checked.bound).min()) if finite else None,
-        deviation=checked.deviation if np.isfinite(checked.deviation) else None,
-        worst=show(int(checked.margin.argmin())) if finite else None,
+        worst=_whole(show(int(checked.margin.argmin()))) if finite else None,
         histogram={"edges": edges.tolist(), "counts": counts.tolist()},
     )
 
@@ -273,7 +271,12 @@ def _verdict(checked: Checked, lower: NDArray[np.float64]) -> tuple[Verdict, str
     return "certified", ""
 
 
-def _with_tour(
+def _whole(shown: Shown) -> Shown:
+    """Without a problem that is too long to show, or has no text, and so cannot be read back."""
+    return replace(shown, problem="", place=0) if " .." in shown.problem else shown
+
+
+def _after_tour(
     certificate: Certificate,
     model: Transformer,
     task: ArithmeticTask,
@@ -285,15 +288,30 @@ def _with_tour(
     impl = "cpu" if "cpu" in certificate.implementations else "reference"
     with torch_threads(1):
         took = run_tour(model, task, coupling, decide or forward_decisions(impl), found)
-    certificate = replace(certificate, tour=took)
-    if not certificate.certified:
-        return certificate
     if took.covered != certificate.contexts:
         return replace(certificate, verdict="refused", reason="the tour missed contexts")
     if took.wrong:
         reason = f"the model errs in {took.wrong} predictions of the tour"
         return replace(certificate, verdict="wrong", reason=reason)
     return certificate
+
+
+class Tour(NamedTuple):
+    """Real instances that contain every context, run through the ordinary evaluator.
+
+    Args:
+        instances: how many.
+        longest: digits of the longest operand.
+        predictions: answer tokens predicted.
+        wrong: of these, how many are wrong.
+        covered: contexts that occurred.
+    """
+
+    instances: int
+    longest: int
+    predictions: int
+    wrong: int
+    covered: int
 
 
 def run_tour(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from arithtf.certify.verify_addition import ABSENT, Derived, NotDerivable
 from arithtf.certify.verify_columns import SYMBOL, Json, Row, derive_subtraction, derived
+from arithtf.certify.verify_derived import ABSENT, Derived, NotDerivable
 from arithtf.certify.verify_worksheets import derive_product, derive_quotient, derive_sum
 
 SIGN_LEVEL = 8

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import product
 
-from arithtf.certify.verify_addition import ABSENT, Derived
 from arithtf.certify.verify_columns import EOS, EQUALS, SYMBOL, Json, Row, Slot, derived, require
+from arithtf.certify.verify_derived import ABSENT, Derived
 
 Form = dict[str, int]
 CELL: Form = {"left": 1, "cell": 1}

@@ -262,17 +262,13 @@ def certificate_text(certificate: Certificate) -> str:
         )
     if certificate.worst is not None:
         worst = certificate.worst
-        lines.append(
-            f"  worst problem: {worst.problem}, token {worst.place} of the answer "
-            f"({worst.context}); rounding bound {worst.bound:.3g}"
-        )
-    if certificate.tour is not None:
-        tour = certificate.tour
-        lines.append(
-            f"tour: {count(tour.wrong)} of {count(tour.predictions)} predictions wrong in "
-            f"{count(tour.instances)} whole problems of up to {count(tour.longest)} digits (those "
-            f"the contexts were read off: {count(tour.covered)} of {count(certificate.contexts)})"
-        )
+        where = f"worst context: {worst.context}"
+        if worst.problem:
+            where = (
+                f"worst problem: {worst.problem}, token {worst.place} of the answer "
+                f"({worst.context})"
+            )
+        lines.append(f"  {where}; rounding bound {worst.bound:.3g}")
     return "\n".join(lines)
 
 

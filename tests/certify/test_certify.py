@@ -16,6 +16,8 @@ from arithtf.certify import (
     check_contexts,
     check_task,
     collect,
+    forward_decisions,
+    run_tour,
 )
 from arithtf.encodings import FIRE, KERPLE, Learned, RoPE, Sinusoidal
 from arithtf.model import ModelConfig, Transformer
@@ -37,13 +39,11 @@ def test_correct_model_is_certified(tiny, certificate):
     assert certificate.weights == weights_hash(tiny.model)
     assert 0 < certificate.lower <= certificate.margin
     assert certificate.margin - certificate.lower <= certificate.bound * (1 + 1e-9)
-    assert 0 < certificate.deviation <= 1
-    assert certificate.ratio > 1
     assert sum(certificate.histogram["counts"]) == certificate.contexts
 
 
-def test_tour_contains_every_context_and_is_decoded_right(certificate):
-    tour = certificate.tour
+def test_tour_contains_every_context_and_is_decoded_right(tiny, certificate):
+    tour = run_tour(tiny.model, tiny.task, tiny.coupling, forward_decisions("cpu"))
     assert (tour.covered, tour.wrong) == (certificate.contexts, 0)
     assert tour.predictions >= certificate.contexts
     assert tour.longest > 10
@@ -85,7 +85,7 @@ def test_round_trip_through_a_file(certificate, tmp_path):
     assert Certificate.load(path).to_dict() == certificate.to_dict()
 
 
-@pytest.mark.parametrize("name", ["verdict", "contexts", "margin", "weights", "tour", "seconds"])
+@pytest.mark.parametrize("name", ["verdict", "contexts", "margin", "weights", "worst", "seconds"])
 def test_edited_file_is_refused(certificate, tmp_path, name):
     data = certificate.to_dict()
     data[name] = "certifieD" if name == "verdict" else 1
