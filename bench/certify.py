@@ -62,7 +62,9 @@ def _parts(name: str, threads: int) -> Iterator[Row]:
             ),
             "cpu": lambda: context_logits(model, contexts, bos=bos, pad=pad, impl="cpu"),
             "rounding": lambda: context_bounds(model, contexts, bos=bos),
-            "tour": lambda: run_tour(model, task, coupling, forward_decisions("cpu")),
+            "tour": lambda: run_tour(
+                model, check_task(task, coupling, encoding.windows), forward_decisions("cpu")
+            ),
             "whole": lambda: certify(model, task, coupling),
             "verify": lambda: verify_certificate(run / "certificate.json", run),
         }

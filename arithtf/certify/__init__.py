@@ -19,17 +19,15 @@ from arithtf.certify.check import (
 from arithtf.certify.contexts import (
     Conflict,
     ContextSet,
+    TaskContexts,
     collect,
     enumerate_contexts,
-    find_conflicts,
     layouts,
     render_context,
-    tour,
 )
 from arithtf.certify.provable import (
     CannotCertify,
     Clash,
-    TaskContexts,
     check_task,
     require_provable,
 )
@@ -54,13 +52,11 @@ __all__ = [
     "collect",
     "contexts_hash",
     "enumerate_contexts",
-    "find_conflicts",
     "forward_decisions",
     "layouts",
     "render_context",
     "require_provable",
     "run_tour",
-    "tour",
     "verify_certificate",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arithtf.certify.certificate import Certificate, Shown, Verdict, contexts_hash
-from arithtf.certify.contexts import ContextSet, coverage_of, layouts, render_context
-from arithtf.certify.cover import finite_windows
-from arithtf.certify.provable import CannotCertify, TaskContexts, check_task, require_provable
+from arithtf.certify.contexts import ContextSet, TaskContexts, render_context
+from arithtf.certify.provable import CannotCertify, check_task, require_provable
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
 from arithtf.model import Model, Transformer, context_logits
@@ -138,9 +137,9 @@ def certify(
         encoding = model.config.encoding
         found = check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
         checked = check_contexts(model, found.contexts, task.vocabulary, implementations)
-        certificate = _judge(certificate, task, coupling, found, checked, implementations, model)
+        certificate = _judge(certificate, found, checked, implementations)
         if tour and certificate.certified:
-            certificate = _after_tour(certificate, model, task, coupling, found, decide)
+            certificate = _after_tour(certificate, model, found, decide)
     except CannotCertify as reason:
         certificate = replace(certificate, reason=str(reason))
     return replace(certificate, seconds=time.perf_counter() - began)
@@ -198,33 +197,21 @@ def _versions() -> dict[str, str]:
 
 def _judge(
     certificate: Certificate,
-    task: ArithmeticTask,
-    coupling: Coupling,
     found: TaskContexts,
     checked: Checked,
     implementations: tuple[str, ...],
-    model: Transformer,
 ) -> Certificate:
     """The certificate with all that the contexts say."""
     lower = checked.margin - checked.bound
     verdict, reason = _verdict(checked, lower)
-    windows = finite_windows(model.config.encoding.windows, coupling.levels)
 
     def show(i: int) -> Shown:
-        problem, place = real_problem(
-            task,
-            coupling,
-            windows,
-            model.config.encoding.sinks,
-            found.contexts,
-            found.operands,
-            i,
-        )
-        vocabulary = task.vocabulary
+        problem, place = real_problem(found, i)
+        vocabulary = found.task.vocabulary
         return Shown(
             problem=problem,
             place=place,
-            context=render_context(found.contexts, i, coupling, vocabulary),
+            context=render_context(found.contexts, i, found.coupling, vocabulary),
             expected=vocabulary.text([found.contexts.target[i]]),
             answered=vocabulary.text([checked.answer[i]]),
             margin=float(checked.margin[i]),
@@ -277,17 +264,12 @@ def _whole(shown: Shown) -> Shown:
 
 
 def _after_tour(
-    certificate: Certificate,
-    model: Transformer,
-    task: ArithmeticTask,
-    coupling: Coupling,
-    found: TaskContexts,
-    decide: Decide | None,
+    certificate: Certificate, model: Transformer, found: TaskContexts, decide: Decide | None
 ) -> Certificate:
     """The certificate after a tour; a mistake there contradicts the contexts and takes it back."""
     impl = "cpu" if "cpu" in certificate.implementations else "reference"
     with torch_threads(1):
-        took = run_tour(model, task, coupling, decide or forward_decisions(impl), found)
+        took = run_tour(model, found, decide or forward_decisions(impl))
     if took.covered != certificate.contexts:
         return replace(certificate, verdict="refused", reason="the tour missed contexts")
     if took.wrong:
@@ -314,46 +296,28 @@ class Tour(NamedTuple):
     covered: int
 
 
-def run_tour(
-    model: Transformer,
-    task: ArithmeticTask,
-    coupling: Coupling,
-    decide: Decide,
-    found: TaskContexts | None = None,
-) -> Tour:
+def run_tour(model: Transformer, found: TaskContexts, decide: Decide) -> Tour:
     """Evaluate the tour, and count the contexts that occurred in what was evaluated.
 
     Args:
-        model, task, coupling: as in `certify`.
+        model: as in `certify`.
+        found: the contexts of the model's task; the tour is the instances they were found in.
         decide: the evaluator.
-        found: the task's contexts, if they are known already; the tour is the instances that they
-            were found in.
     """
-    encoding = model.config.encoding
-    found = found or check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
-    windows = finite_windows(encoding.windows, coupling.levels)
-    coverage = coverage_of(found.collector, windows, encoding.sinks)
-    operands = found.operands
     predictions = wrong = 0
 
-    def evaluated(batches: Iterable[Batch]) -> Iterator[Batch]:
+    def evaluated() -> Iterator[Batch]:
         nonlocal predictions, wrong
-        for batch in batches:
+        for batch in found.layouts():
             targets = batch.targets[:, batch.start : -1]
             counted = targets != IGNORE
             predictions += int(counted.sum())
             wrong += int((counted & (decide(model, batch) != targets)).sum())
             yield batch
 
-    covered, _ = coverage(evaluated(layouts(task, coupling, operands)))
-    longest = int(np.diff(operands.offsets).max(initial=0))
-    return Tour(
-        instances=len(operands),
-        longest=longest,
-        predictions=predictions,
-        wrong=wrong,
-        covered=covered,
-    )
+    covered = found.covered(evaluated())
+    longest = int(np.diff(found.operands.offsets).max(initial=0))
+    return Tour(len(found.operands), longest, predictions, wrong, covered)
 
 
 def forward_decisions(impl: str, tokens: int = 2**17, queries: int = 2**15) -> Decide:

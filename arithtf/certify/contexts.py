@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
-from arithtf.certify.cover import WindowLike, covering_set, finite_windows
+from arithtf.certify.cover import Window, WindowLike, covering_set, finite_windows
 from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands, Vocabulary
 
 _CHUNK = 1 << 20  # tokens laid out at a time
@@ -123,31 +125,56 @@ def _slice(operands: Operands, begin: int, end: int, arity: int) -> Operands:
     return Operands(digits, offsets - offsets[0], arity)
 
 
-def collect_cover(
-    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
-) -> tuple[Operands, _core.ContextCollector]:
-    """The problems of a task's covering set, and the contexts of all of them: each that there is.
+@dataclass(frozen=True, eq=False)
+class TaskContexts:
+    """Every local context of any instance of any length of a task, and where each occurs.
 
     Args:
-        task: the task.
-        coupling: the coupling.
-        windows: one finite window per level.
+        task, coupling: what instances are of.
+        windows: (back, ahead) of every level.
         sinks: number of leading columns that every query sees.
-
-    Returns:
-        The instances, and a collector of their contexts, see `collect`.
-
-    Raises:
-        ValueError: the contexts of this coupling and these windows cannot be enumerated.
+        operands: the problems of the covering set, which `contexts.instance` counts.
+        collector: what their contexts were collected with.
     """
-    operands = covering_set(task, coupling, windows)
-    pairs = finite_windows(windows, coupling.levels)
-    return operands, collect(layouts(task, coupling, operands), pairs, sinks)
+
+    task: ArithmeticTask
+    coupling: Coupling
+    windows: Sequence[Window]
+    sinks: int
+    operands: Operands
+    collector: _core.ContextCollector
+
+    @cached_property
+    def contexts(self) -> ContextSet:
+        """The contexts with their right answers."""
+        return ContextSet(**self.collector.contexts())
+
+    @cached_property
+    def conflicts(self) -> list[Conflict]:
+        """Contexts with two right answers: where there is one, no model of these windows is exact.
+
+        One conflict per context, between problems of the covering set.
+        """
+        return [Conflict(*conflict) for conflict in self.collector.conflicts()]
+
+    def layouts(self) -> Iterator[Batch]:
+        """The problems as batches: a tour of all contexts.
+
+        One instance cannot contain them all (it has one beginning and one end, and operands that
+        have ended do not begin again), so a tour is a family: one long member per phase of the task
+        (for addition: both operands, one operand left), short ones for beginnings and ends.
+        """
+        return layouts(self.task, self.coupling, self.operands)
+
+    def covered(self, batches: Iterable[Batch]) -> int:
+        """How many of the contexts occur in batches that were really evaluated."""
+        met = collect(batches, self.windows, self.sinks)
+        return len(self.collector) - met.missing(self.collector)
 
 
 def enumerate_contexts(
     task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
-) -> tuple[ContextSet, list[Conflict]]:
+) -> TaskContexts:
     """Every local context that occurs in any instance of any length, with its right answer.
 
     Args:
@@ -156,76 +183,13 @@ def enumerate_contexts(
         windows: one finite window per level.
         sinks: number of leading columns that every query sees.
 
-    Returns:
-        The contexts and the conflicts; both count the problems of `covering_set`.
-
     Raises:
         ValueError: the contexts of this coupling and these windows cannot be enumerated.
     """
-    _, collector = collect_cover(task, coupling, windows, sinks)
-    return ContextSet(**collector.contexts()), conflicts_of(collector)
-
-
-def conflicts_of(collector: _core.ContextCollector) -> list[Conflict]:
-    """The contexts of a collector that have two right answers."""
-    return [Conflict(*conflict) for conflict in collector.conflicts()]
-
-
-def find_conflicts(
-    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
-) -> list[Conflict]:
-    """Contexts with two right answers: where there is one, no model of these windows is exact.
-
-    Args:
-        task: the task.
-        coupling: the coupling.
-        windows: one finite window per level.
-        sinks: number of leading columns that every query sees.
-
-    Returns:
-        Conflicts between the problems of `covering_set`, one per context.
-
-    Raises:
-        ValueError: the contexts of this coupling and these windows cannot be enumerated.
-    """
-    return enumerate_contexts(task, coupling, windows, sinks)[1]
-
-
-def tour(
-    task: ArithmeticTask, coupling: Coupling, windows: Sequence[WindowLike], sinks: int = 1
-) -> tuple[Operands, Callable[[Iterable[Batch]], tuple[int, int]]]:
-    """Real instances that contain every local context, and a count of how many were met.
-
-    One instance cannot contain them all (it has one beginning and one end, and operands that have
-    ended do not begin again), so a tour is a family: one long member per phase of the task (for
-    addition: both operands, one operand left), and short ones for the beginnings and the ends.
-
-    Args:
-        task: the task.
-        coupling: the coupling.
-        windows: one finite window per level.
-        sinks: number of leading columns that every query sees.
-
-    Returns:
-        The instances, and a function batches -> (contexts met, contexts there are), which collects
-        anew from what was really evaluated.
-
-    Raises:
-        ValueError: the contexts of this coupling and these windows cannot be enumerated.
-    """
-    operands, expected = collect_cover(task, coupling, windows, sinks)
-    return operands, coverage_of(expected, finite_windows(windows, coupling.levels), sinks)
-
-
-def coverage_of(
-    expected: _core.ContextCollector, windows: Sequence[tuple[int, int]], sinks: int
-) -> Callable[[Iterable[Batch]], tuple[int, int]]:
-    """The function batches -> (contexts met, contexts there are) of a collector's contexts."""
-
-    def coverage(batches: Iterable[Batch]) -> tuple[int, int]:
-        return len(expected) - collect(batches, windows, sinks).missing(expected), len(expected)
-
-    return coverage
+    operands = covering_set(task, coupling, windows)
+    pairs = finite_windows(windows, coupling.levels)
+    collector = collect(layouts(task, coupling, operands), pairs, sinks)
+    return TaskContexts(task, coupling, pairs, sinks, operands, collector)
 
 
 def decode_by_table(

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arithtf.certify.contexts import ContextSet, collect
-from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import check_task
 from arithtf.recipes import Recipe
 from arithtf.tasks import IGNORE, Batch
@@ -46,7 +45,7 @@ def exposure(recipe: Recipe) -> Exposure:
         CannotCertify: they cannot be.
     """
     task, coupling, encoding = recipe.arithmetic, recipe.coupling, recipe.model.encoding
-    contexts = check_task(task, coupling, encoding.windows, sinks=encoding.sinks).contexts
+    possible = check_task(task, coupling, encoding.windows, sinks=encoding.sinks)
     queries = 0
 
     def batches() -> Iterator[Batch]:
@@ -56,15 +55,14 @@ def exposure(recipe: Recipe) -> Exposure:
             queries += int((batch.targets != IGNORE).sum())
             yield batch
 
-    windows = finite_windows(encoding.windows, coupling.levels)
-    met = ContextSet(**collect(batches(), windows, encoding.sinks).contexts())
+    met = ContextSet(**collect(batches(), possible.windows, possible.sinks).contexts())
     counts = met.count
     if recipe.local:
         queries = recipe.steps * recipe.local
         counts = np.full(len(counts), queries // len(counts))
     count = dict(zip(_names(met), counts.tolist(), strict=True))
-    shown = np.array([count.get(name, 0) for name in _names(contexts)], np.int64)
-    return Exposure(contexts, shown, queries)
+    shown = np.array([count.get(name, 0) for name in _names(possible.contexts)], np.int64)
+    return Exposure(possible.contexts, shown, queries)
 
 
 def _names(contexts: ContextSet) -> Iterator[bytes]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from arithtf import _core
-from arithtf.certify.contexts import Conflict, ContextSet, collect_cover, conflicts_of
-from arithtf.certify.cover import WindowLike, finite_windows
+from arithtf.certify.contexts import TaskContexts, enumerate_contexts
+from arithtf.certify.cover import WindowLike
 from arithtf.certify.rounding import BOUNDED
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.encodings import MechanismSpec
 from arithtf.model import Model, ModelConfig, Transformer
-from arithtf.tasks import ArithmeticTask, Coupling, Operands, Task
+from arithtf.tasks import ArithmeticTask, Coupling, Task
 
 
 class CannotCertify(ValueError):
@@ -24,20 +22,6 @@ class CannotCertify(ValueError):
 
 class Clash(CannotCertify):
     """Two problems show the same local context but need different tokens: no model is exact."""
-
-
-class TaskContexts(NamedTuple):
-    """All local contexts of a task, and the instances they were found in.
-
-    Args:
-        contexts: every context that occurs in any instance of any length, with its target.
-        operands: the instances that `contexts.instance` counts.
-        collector: what the contexts were collected with.
-    """
-
-    contexts: ContextSet
-    operands: Operands
-    collector: _core.ContextCollector
 
 
 def check_task(
@@ -64,40 +48,33 @@ def check_task(
             f"{sinks} sinks: only the leading BOS is the same token in every instance; use sinks=1"
         )
     try:
-        operands, collector = collect_cover(task, coupling, windows, sinks)
+        found = enumerate_contexts(task, coupling, windows, sinks)
     except ValueError as error:
         raise CannotCertify(str(error)) from None
-    if conflicts := conflicts_of(collector):
-        raise Clash(_clash(task, coupling, windows, operands, conflicts))
-    return TaskContexts(ContextSet(**collector.contexts()), operands, collector)
+    if found.conflicts:
+        raise Clash(_clash(found))
+    return found
 
 
-def _clash(
-    task: ArithmeticTask,
-    coupling: Coupling,
-    windows: Sequence[WindowLike],
-    operands: Operands,
-    conflicts: list[Conflict],
-) -> str:
+def _clash(found: TaskContexts) -> str:
     """The clash of the two shortest problems, in words."""
+    task, operands = found.task, found.operands
     length = np.diff(operands.offsets[:: operands.arity])
-    worst = min(conflicts, key=lambda c: length[c.instance] + length[c.other_instance])
+    worst = min(found.conflicts, key=lambda c: length[c.instance] + length[c.other_instance])
     sides = (
         (worst.instance, worst.column, worst.target),
         (worst.other_instance, worst.other_column, worst.other_target),
     )
     text = [
         f"{abbreviate(problem_text(task, operands, instance))} (token "
-        f"{column - start_of(task, coupling, operands, instance)} of the answer: "
-        f"{task.vocabulary.text([target])!r})"
+        f"{column - start_of(found, instance)} of the answer: {task.vocabulary.text([target])!r})"
         for instance, column, target in sides
     ]
-    pairs = finite_windows(windows, coupling.levels)
     return (
-        f"the windows {[list(pair) for pair in pairs]} are too small for {task.name} with coupling "
-        f"{coupling.name!r}: {text[0]} and {text[1]} show the same local context but need "
-        f"different tokens ({len(conflicts)} contexts clash); widen the windows or change the "
-        "coupling"
+        f"the windows {[list(pair) for pair in found.windows]} are too small for {task.name} with "
+        f"coupling {found.coupling.name!r}: {text[0]} and {text[1]} show the same local context "
+        f"but need different tokens ({len(found.conflicts)} contexts clash); widen the windows or "
+        "change the coupling"
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from arithtf.certify.contexts import ContextSet, collect, layouts
-from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands
+from arithtf.certify.contexts import ContextSet, TaskContexts, collect
+from arithtf.tasks import ArithmeticTask, Batch, Operands
 
 Key = tuple[int, tuple[tuple[int, int, int], ...]]
 
@@ -28,55 +26,46 @@ def problem_text(task: ArithmeticTask, operands: Operands, i: int) -> str:
         return " ".join(str(digits.tolist()) for digits in operands.problem(i)) + " = .."
 
 
-def start_of(task: ArithmeticTask, coupling: Coupling, operands: Operands, instance: int) -> int:
-    """Column of the last prompt token in the batch of `layouts` that holds an instance.
+def start_of(found: TaskContexts, instance: int) -> int:
+    """Column of the last prompt token in the batch of the covering set that holds an instance.
 
     Raises:
         IndexError: there is no such instance.
     """
     first = 0
-    for batch in layouts(task, coupling, operands):
+    for batch in found.layouts():
         first += len(batch.tokens)
         if instance < first:
             return batch.start
     raise IndexError(f"expected an instance below {first}, got {instance}")
 
 
-def real_problem(
-    task: ArithmeticTask,
-    coupling: Coupling,
-    windows: Sequence[tuple[int, int]],
-    sinks: int,
-    contexts: ContextSet,
-    operands: Operands,
-    i: int,
-) -> tuple[str, int]:
+def real_problem(found: TaskContexts, i: int) -> tuple[str, int]:
     """A real problem in which context i occurs, and which token of the answer it writes.
 
     The problems of a covering set are long, so first the columns around the place are tried as
     problems of their own: whether the context occurs there is found out by collecting, not assumed.
 
     Args:
-        task, coupling, windows, sinks: what the contexts are those of.
-        contexts: the set.
-        operands: the instances it was collected from.
+        found: a task's contexts.
         i: the context's number.
 
     Returns:
         The problem with its true answer, and the token's number, 0 for the first.
     """
+    task, operands, contexts = found.task, found.operands, found.contexts
     instance = int(contexts.instance[i])
-    place = int(contexts.column[i]) - start_of(task, coupling, operands, instance)
+    place = int(contexts.column[i]) - start_of(found, instance)
     wanted = _key(contexts, i)
     for problem in _around(operands.problem(instance), place):
         if not task.is_valid(problem):
             continue
         short = Operands.from_digits([problem], arity=operands.arity)
-        batch = Batch.of(task.instances(short), coupling)
-        found = ContextSet(**collect([batch], windows, sinks).contexts())
-        for j in range(len(found.target)):
-            if _key(found, j) == wanted:
-                return problem_text(task, short, 0), int(found.column[j]) - batch.start
+        batch = Batch.of(task.instances(short), found.coupling)
+        met = ContextSet(**collect([batch], found.windows, found.sinks).contexts())
+        for j in range(len(met.target)):
+            if _key(met, j) == wanted:
+                return problem_text(task, short, 0), int(met.column[j]) - batch.start
     return abbreviate(problem_text(task, operands, instance)), place
 
 

@@ -8,7 +8,8 @@ import torch
 
 from arithtf import _core
 from arithtf.certify.contexts import decode_by_table, enumerate_contexts
-from arithtf.evaluate.local import is_local, windows_of
+from arithtf.certify.cover import finite_windows
+from arithtf.evaluate.local import is_local
 from arithtf.model import Cache, Model, Transformer, context_logits
 from arithtf.model.local import Contexts
 from arithtf.tasks import ArithmeticTask, Batch, Coupling, Vocabulary
@@ -76,9 +77,9 @@ class MemoDecoder:
             )
         self.model, self.task, self.coupling, self.impl = model, task, coupling, impl
         self.vocabulary: Vocabulary = task.vocabulary
-        self.windows = windows_of(model)
         self.sinks = model.config.encoding.sinks
-        self.table = _core.ContextTable(list(self.windows), self.sinks)
+        self.windows = finite_windows(model.config.encoding.windows, coupling.levels)
+        self.table = _core.ContextTable(self.windows, self.sinks)
 
     def prefill(self) -> int:
         """Ask for every context of any right solution beforehand; returns how many there are.
@@ -86,7 +87,8 @@ class MemoDecoder:
         Raises:
             ValueError: the task cannot enumerate its contexts at these windows.
         """
-        contexts, _ = enumerate_contexts(self.task, self.coupling, self.windows, self.sinks)
+        found = enumerate_contexts(self.task, self.coupling, self.windows, self.sinks)
+        contexts = found.contexts
         self.table.insert(*contexts.key(), self._ask(contexts))
         return len(contexts.query_token)
 

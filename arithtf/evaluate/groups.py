@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.tasks import ArithmeticTask, Operands
+from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands
 
 TOKENS = 1 << 20
 """Columns of a group in all."""
@@ -40,3 +40,17 @@ def groups(
         end = begin + max(1, int(np.searchsorted(fill, tokens, side="right")))
         yield order[begin:end]
         begin = end
+
+
+def batches(
+    task: ArithmeticTask,
+    coupling: Coupling,
+    operands: Operands,
+    tokens: int = TOKENS,
+    *,
+    solved: bool = True,
+) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
+    """The problems laid out group by group, see `groups`: numbers of the problems, and a batch."""
+    for chosen in groups(task, operands, tokens):
+        part = operands if len(operands) == 1 else operands.select(chosen)
+        yield chosen, Batch.of(task.instances(part, solved=solved), coupling)

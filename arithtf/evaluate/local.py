@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-from arithtf.attention import Window
 from arithtf.model import Model, Transformer
-
-
-def windows_of(model: Model) -> tuple[tuple[int, int], ...]:
-    """The (back, ahead) window of every level.
-
-    Raises:
-        ValueError: a level has none.
-    """
-    windows: list[tuple[int, int]] = []
-    for level, window in enumerate(_windows(model)):
-        if window is None:
-            raise ValueError(
-                f"expected a window on every level, got none on level {level}; "
-                "give the model's encoding finite windows"
-            )
-        windows.append(window)
-    return tuple(windows)
 
 
 def is_windowed(model: Model) -> bool:
@@ -35,7 +17,3 @@ def is_local(model: Model) -> bool:
     """A prediction is a function of its local context: windowed, and of id differences only."""
     encoding = model.config.encoding
     return is_windowed(model) and encoding.translation_invariant and encoding.sinks <= 1
-
-
-def _windows(model: Model) -> tuple[Window, ...]:
-    return model.config.encoding.pairs()

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from arithtf.evaluate.decode import MemoDecoder, greedy
-from arithtf.evaluate.groups import TOKENS, groups
+from arithtf.evaluate.groups import TOKENS, batches
 from arithtf.evaluate.local import is_local
 from arithtf.model import Model
 from arithtf.recipes import Recipe
-from arithtf.tasks import TASKS, ArithmeticTask, Batch, Calculator, Operands, View
+from arithtf.tasks import TASKS, ArithmeticTask, Calculator, Operands, View
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -156,9 +156,7 @@ class Solver:
             self._memo.prefill()
         most = self.task.max_answer_tokens(np.diff(operands.offsets).reshape(-1, operands.arity))
         columns = COLUMNS if self._memo is None else TOKENS
-        for chosen in groups(self.task, operands, columns):
-            part = operands if len(operands) == 1 else operands.select(chosen)
-            batch = Batch.of(self.task.instances(part, solved=False), self.coupling)
+        for chosen, batch in batches(self.task, self.coupling, operands, columns, solved=False):
             if self._memo is not None:
                 tokens = self._memo.decode(batch)
             else:

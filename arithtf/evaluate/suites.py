@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from arithtf.certify.contexts import layouts, tour
+from arithtf.certify.contexts import enumerate_contexts
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.evaluate.problems import (
     SHARE,
@@ -156,8 +155,7 @@ class _Judge:
             end = first + len(problems)
             share = seconds * (end - first) / len(together)
             facts = sizes_of(Operands.from_digits(problems, arity=len(problems[0])))
-            one = _part(verdict, slice(first, end))
-            yield self._row(suite, f"{part.sign}{name}", one, share, facts)
+            yield self._row(suite, f"{part.sign}{name}", verdict[first:end], share, facts)
             first = end
 
     def _row(
@@ -193,7 +191,9 @@ def _carry(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
 
 
 def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
-    lengths = sorted({n for n in SHORT if n <= sizes.max_digits} | set(_decades(sizes)))
+    lengths = sorted(
+        {n for n in SHORT if n <= sizes.max_digits} | set(ladder_lengths(sizes.max_digits))
+    )
     for part in parts_of(judge.task):
         maker = Maker(part.task, seed)
         for shape in shapes(part, lengths, sizes.max_tokens):
@@ -205,7 +205,7 @@ def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
 def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     for part in parts_of(judge.task):
         maker = Maker(part.task, seed + 1)
-        for shape in shapes(part, _decades(sizes), sizes.max_tokens):
+        for shape in shapes(part, ladder_lengths(sizes.max_digits), sizes.max_tokens):
             most = max(1, min(FEW, SHARE // tokens_of(part.task, shape)))
             for family in maker.families(shape):
                 if family.kind in LADDER:
@@ -224,10 +224,6 @@ def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
                 yield row | {"kind": f"{part.sign}mixed"} | sides
 
 
-def _decades(sizes: Sizes) -> list[int]:
-    return ladder_lengths(sizes.max_digits)
-
-
 def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     encoding = judge.model.config.encoding
     if not judge.model.config.windowed:
@@ -236,14 +232,14 @@ def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
             "the windows of one attention block"
         )
     try:
-        operands, coverage = tour(judge.task, judge.coupling, encoding.windows, encoding.sinks)
+        found = enumerate_contexts(judge.task, judge.coupling, encoding.windows, encoding.sinks)
     except ValueError as error:
         raise _NoSuite(f"there is no tour for this model: {error}") from error
-    row = judge.row("tour", "tour", operands) | {"left": None, "right": None}
+    row = judge.row("tour", "tour", found.operands) | {"left": None, "right": None}
     if isinstance(judge.task, Calculator):
-        row["operands"] = operands.arity - 1
-    met, contexts = coverage(layouts(judge.task, judge.coupling, operands))
-    yield row | {"contexts": contexts, "covered": met}
+        row["operands"] = found.operands.arity - 1
+    covered = found.covered(found.layouts())
+    yield row | {"contexts": len(found.collector), "covered": covered}
 
 
 _RUN: dict[str, Callable[[_Judge, Sizes, int], Iterator[Row]]] = {
@@ -253,8 +249,3 @@ _RUN: dict[str, Callable[[_Judge, Sizes, int], Iterator[Row]]] = {
     "grid": _grid,
     "tour": _tour,
 }
-
-
-def _part(verdict: Verdict, part: slice) -> Verdict:
-    arrays: dict[str, npt.NDArray[Any]] = {name: x[part] for name, x in vars(verdict).items()}
-    return Verdict(**arrays)

@@ -22,8 +22,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from arithtf.evaluate.groups import groups
-from arithtf.evaluate.local import is_windowed, windows_of
+from arithtf.encodings import Encoding
+from arithtf.evaluate.groups import batches
+from arithtf.evaluate.local import is_windowed
 from arithtf.model import Model, Transformer
 from arithtf.tasks import IGNORE, NO_ID, ArithmeticTask, Batch, Coupling, Operands
 from arithtf.threads import in_parallel
@@ -71,6 +72,20 @@ class Verdict:
             joined = {name: array[back] for name, array in joined.items()}
         return cls(**joined)
 
+    def then(self, later: Verdict) -> Verdict:
+        """The verdict on answers of which `later` judged what comes after this part."""
+        return Verdict(
+            self.exact & later.exact,
+            self.tokens + later.tokens,
+            self.wrong + later.wrong,
+            np.where(self.exact, later.first_wrong, self.first_wrong),
+            np.minimum(self.margin, later.margin),
+        )
+
+    def __getitem__(self, part: slice) -> Verdict:
+        """That on some of the instances."""
+        return Verdict(**{name: array[part] for name, array in vars(self).items()})
+
 
 def verify(model: Model, batch: Batch, *, chunk: int | None = None, impl: str = "auto") -> Verdict:
     """Verify the solved instances of a batch.
@@ -96,20 +111,23 @@ def verify(model: Model, batch: Batch, *, chunk: int | None = None, impl: str = 
     for job in jobs:
         if job.chunked and job.rows.start not in reach:
             ids = batch.key_ids[job.rows.start % len(batch.key_ids)]
-            reach[job.rows.start] = _Reach(ids, windows_of(model), model.config.encoding.sinks)
+            reach[job.rows.start] = _Reach(ids, model.config.encoding)
 
-    def work(job: _Job) -> _Counts:
+    def work(job: _Job) -> Verdict:
         arrays, start = _inputs(batch, job, reach.get(job.rows.start))
         inputs = [torch.from_numpy(np.ascontiguousarray(x)).to(model.device) for x in arrays]
         stop = start + job.columns.stop - job.columns.start
         with torch.inference_mode():
             logits = model(*inputs, start=start, stop=stop, impl=impl)
-            return _count(logits, batch.targets[job.rows, job.columns])
+            return _judge(
+                logits, batch.targets[job.rows, job.columns], job.columns.start - batch.start
+            )
 
-    tally = _Tally(len(batch.tokens))
-    for job, counts in zip(jobs, in_parallel(work, jobs, model.device), strict=True):
-        tally.add(job.rows, counts, job.columns.start - batch.start)
-    return tally.verdict()
+    found: dict[int, Verdict] = {}
+    for job, part in zip(jobs, in_parallel(work, jobs, model.device), strict=True):
+        row = job.rows.start
+        found[row] = found[row].then(part) if row in found else part
+    return Verdict.join(list(found.values()))
 
 
 def verify_operands(
@@ -138,9 +156,7 @@ def verify_operands(
     if len(operands) == 0:
         raise ValueError("expected at least one problem, got none")
     parts, order = [], []
-    for chosen in groups(task, operands):
-        part = operands if len(operands) == 1 else operands.select(chosen)
-        batch = Batch.of(task.instances(part), coupling)
+    for chosen, batch in batches(task, coupling, operands):
         parts.append(verify(model, batch, chunk=chunk, impl=impl))
         order.append(chosen)
     return Verdict.join(parts, np.concatenate(order))
@@ -154,15 +170,6 @@ class _Job(NamedTuple):
     chunked: bool
 
 
-class _Counts(NamedTuple):
-    """What a pass says of each of its rows; see Verdict. `first` counts from its first column."""
-
-    tokens: npt.NDArray[np.int64]
-    wrong: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    margin: npt.NDArray[np.float32]
-
-
 def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job]:
     """The forward passes of a batch: several short rows, or a part of a long one."""
     rows, columns = batch.tokens.shape
@@ -171,7 +178,7 @@ def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job
         jobs = []
         for row in range(rows):
             counted = np.flatnonzero(batch.targets[row, batch.start : -1] != IGNORE)
-            end = batch.start + (int(counted[-1]) + 1 if counted.size else 0)
+            end = batch.start + int(counted.max(initial=0)) + 1
             for first in range(batch.start, end, chunk):
                 part = slice(first, min(first + chunk, end))
                 jobs.append(_Job(slice(row, row + 1), part, True))
@@ -196,8 +203,8 @@ def _inputs(batch: Batch, job: _Job, reach: _Reach | None) -> tuple[list[npt.NDA
     )
 
 
-def _count(logits: Tensor, targets: npt.NDArray[np.uint8]) -> _Counts:
-    """Judge logits [B, Q, V] by targets [B, Q]."""
+def _judge(logits: Tensor, targets: npt.NDArray[np.uint8], place: int) -> Verdict:
+    """The verdict on logits [B, Q, V] by targets [B, Q] from answer place `place` on."""
     target = torch.from_numpy(np.ascontiguousarray(targets)).to(logits.device).long()
     counted = target != IGNORE
     target = torch.where(counted, target, 0)[..., None]
@@ -207,34 +214,10 @@ def _count(logits: Tensor, targets: npt.NDArray[np.uint8]) -> _Counts:
     # A NaN is never right, whatever argmax makes of it.
     margin = torch.where(margin.isnan(), -torch.inf, margin)
     wrong = ((predicted != target)[..., 0] | (margin == -torch.inf)) & counted
-    return _Counts(
-        counted.sum(1).cpu().numpy(),
-        wrong.sum(1).cpu().numpy(),
-        wrong.int().argmax(1).cpu().numpy(),
-        torch.where(counted, margin, torch.inf).amin(1).float().cpu().numpy(),
-    )
-
-
-class _Tally:
-    """Adds up what the passes say, a row's passes in order."""
-
-    def __init__(self, rows: int) -> None:
-        self.tokens = np.zeros(rows, np.int64)
-        self.wrong = np.zeros(rows, np.int64)
-        self.first_wrong = np.full(rows, -1, np.int64)
-        self.margin = np.full(rows, np.inf, np.float32)
-
-    def add(self, rows: slice, counts: _Counts, place: int) -> None:
-        """Counts of some rows from answer place `place` on."""
-        new = (counts.wrong > 0) & (self.first_wrong[rows] < 0)
-        self.first_wrong[rows] = np.where(new, place + counts.first, self.first_wrong[rows])
-        self.tokens[rows] += counts.tokens
-        self.wrong[rows] += counts.wrong
-        self.margin[rows] = np.minimum(self.margin[rows], counts.margin)
-
-    def verdict(self) -> Verdict:
-        """The sum of it all."""
-        return Verdict(self.wrong == 0, self.tokens, self.wrong, self.first_wrong, self.margin)
+    exact = ~wrong.any(1)
+    first = torch.where(exact, -1, place + wrong.int().argmax(1))
+    margin = torch.where(counted, margin, torch.inf).amin(1).float()
+    return Verdict(*(x.cpu().numpy() for x in (exact, counted.sum(1), wrong.sum(1), first, margin)))
 
 
 class _Reach:
@@ -245,14 +228,12 @@ class _Reach:
 
     Args:
         key_ids: int32 [L, T].
-        windows: per level.
-        sinks: leading columns that every query sees.
+        encoding: with a window on every level.
     """
 
-    def __init__(
-        self, key_ids: npt.NDArray[np.int32], windows: Sequence[tuple[int, int]], sinks: int
-    ) -> None:
-        self.key_ids, self.windows, self.sinks = key_ids, windows, sinks
+    def __init__(self, key_ids: npt.NDArray[np.int32], encoding: Encoding) -> None:
+        self.key_ids, self.sinks = key_ids, encoding.sinks
+        self.windows = [window for window in encoding.pairs() if window is not None]
         edges = np.arange(0, key_ids.shape[1], BLOCK)
         self.highest = np.maximum.reduceat(key_ids, edges, axis=1)
         # NO_ID is the smallest integer; as an unsigned number one less it is the largest.

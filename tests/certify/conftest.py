@@ -220,6 +220,7 @@ def tiny(tmp_path_factory):
         run=run,
         contexts=found.contexts,
         operands=found.operands,
+        found=found,
         make=tiny_recipe,
         write=write_run,
         fit=fit,

@@ -43,7 +43,7 @@ def test_correct_model_is_certified(tiny, certificate):
 
 
 def test_tour_contains_every_context_and_is_decoded_right(tiny, certificate):
-    tour = run_tour(tiny.model, tiny.task, tiny.coupling, forward_decisions("cpu"))
+    tour = run_tour(tiny.model, tiny.found, forward_decisions("cpu"))
     assert (tour.covered, tour.wrong) == (certificate.contexts, 0)
     assert tour.predictions >= certificate.contexts
     assert tour.longest > 10

@@ -8,10 +8,8 @@ from arithtf.certify.contexts import (
     ContextSet,
     collect,
     enumerate_contexts,
-    find_conflicts,
     layouts,
     render_context,
-    tour,
 )
 from arithtf.certify.cover import covering_set
 from arithtf.tasks import Addition, Batch, couplings
@@ -131,16 +129,15 @@ def test_a_context_is_rendered_for_people(naive):
 @pytest.mark.parametrize("task", [Addition(), Addition(format="padded", reverse_operands=True)])
 def test_the_task_and_the_tour_agree_with_the_definition(naive, task):
     coupling, windows = couplings.columns(task), [(1, 0)]
-    operands, coverage = tour(task, coupling, windows)
-    batches = list(layouts(task, coupling, operands))
-    contexts, conflicts = enumerate_contexts(task, coupling, windows)
+    tour = enumerate_contexts(task, coupling, windows)
+    operands, contexts, batches = tour.operands, tour.contexts, list(tour.layouts())
     found = naive.as_set(contexts)
-    assert conflicts == find_conflicts(task, coupling, windows) == []
+    assert tour.conflicts == []
     expected = set().union(*(naive.contexts(b, windows) for b in batches[:1]))
     assert expected <= set(found)
-    assert coverage(batches) == (len(contexts.target), len(contexts.target))
-    met, total = coverage([Batch.of(task.instances(operands.select(range(20))), coupling)])
-    assert 0 < met < total
+    assert tour.covered(batches) == len(contexts.target)
+    some = Batch.of(task.instances(operands.select(range(20))), coupling)
+    assert 0 < tour.covered([some]) < len(contexts.target)
     starts = np.concatenate([[b.start] * len(b.tokens) for b in batches])
     for i in np.random.default_rng(3).integers(0, len(found), 20):  # the place is what it says
         instance, column = int(contexts.instance[i]), int(contexts.column[i])
@@ -154,7 +151,7 @@ def test_the_task_and_the_tour_agree_with_the_definition(naive, task):
 def test_conflicts_of_a_window_too_small_are_real_problems(naive, task):
     coupling, windows = couplings.columns(task), [(0, 0)]
     operands = covering_set(task, coupling, windows)
-    conflicts = find_conflicts(task, coupling, windows)
+    conflicts = enumerate_contexts(task, coupling, windows).conflicts
     starts = np.concatenate([[b.start] * len(b.tokens) for b in layouts(task, coupling, operands)])
     assert conflicts
     for conflict in conflicts[:: len(conflicts) // 10]:

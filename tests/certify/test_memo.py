@@ -74,7 +74,7 @@ def test_decoding_agrees_with_greedy(naive, seed, spread, threads):
 def test_a_missing_context_stops_its_instance_and_is_named_once(naive):
     task = Addition()
     coupling, windows = couplings.columns(task), [(1, 0)]
-    contexts, _ = enumerate_contexts(task, coupling, windows)
+    contexts = enumerate_contexts(task, coupling, windows).contexts
     operands = Operands.from_ints([(12345, 67), (88, 22), (99945, 60), (1, 1)])
     batch = Batch.of(task.instances(operands, solved=False), coupling)
     solved = Batch.of(task.instances(operands), coupling)
@@ -114,7 +114,7 @@ def test_a_missing_context_stops_its_instance_and_is_named_once(naive):
 def test_the_true_answers_of_long_sums_are_decoded():
     task, rng = Addition(), np.random.default_rng(1)
     coupling, windows = couplings.columns(task), [(1, 0)]
-    contexts, _ = enumerate_contexts(task, coupling, windows)
+    contexts = enumerate_contexts(task, coupling, windows).contexts
     table = _core.ContextTable(windows, 1)
     table.insert(*contexts.key(), contexts.target)
     assert len(table) == len(contexts.target)

@@ -49,7 +49,8 @@ def test_contexts_of_recipes_are_those_of_the_core(name):
     recipe = get_recipe(name)
     task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
     derived, _ = derive(task, coupling, encoding.windows, encoding.sinks)
-    contexts, conflicts = enumerate_contexts(task, coupling, encoding.windows, encoding.sinks)
+    known = enumerate_contexts(task, coupling, encoding.windows, encoding.sinks)
+    contexts, conflicts = known.contexts, known.conflicts
     assert not conflicts
     assert derived.hash() == contexts_hash(contexts)
     assert counts(derived) == (len(contexts.target), 0)
@@ -65,7 +66,8 @@ def test_contexts_of_recipes_are_those_of_the_core(name):
 def test_contexts_of_sums_are_those_of_the_core(base, window, form, reverse, name):
     task = Addition(base=base, format=form, reverse_operands=reverse)
     coupling = getattr(couplings, name)(task)
-    contexts, conflicts = enumerate_contexts(task, coupling, [window])
+    known = enumerate_contexts(task, coupling, [window])
+    contexts, conflicts = known.contexts, known.conflicts
     derived, _ = derive(task, coupling, [window], 1)
     assert not conflicts
     assert derived.hash() == contexts_hash(contexts)
@@ -112,7 +114,8 @@ def test_contexts_of_random_couplings_are_those_of_the_core():
         task = random.choice(TASKS)
         coupling, windows, sinks = random_coupling(task, random)
         try:
-            contexts, conflicts = enumerate_contexts(task, coupling, windows, sinks)
+            known = enumerate_contexts(task, coupling, windows, sinks)
+            contexts, conflicts = known.contexts, known.conflicts
         except ValueError:
             refused += 1
             continue

@@ -43,7 +43,8 @@ def test_addition_is_found_as_published():
         (x.key, x.query) for x in ready.levels
     ]
     assert discovery.windows == ((1, 0),)
-    contexts, conflicts = enumerate_contexts(task, ready, ((1, 0),))
+    known = enumerate_contexts(task, ready, ((1, 0),))
+    contexts, conflicts = known.contexts, known.conflicts
     assert discovery.contexts == len(contexts.target)
     assert conflicts == []
     assert discovery.finished

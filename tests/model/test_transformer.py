@@ -136,7 +136,8 @@ def test_looking_up_the_vocabulary_gives_the_gradients_of_doing_without():
 def test_a_local_context_predicts_what_the_whole_instance_predicts():
     model = spread(Transformer(config(), seed=6))
     coupling = couplings.operand_columns(TASK)
-    contexts, conflicts = enumerate_contexts(TASK, coupling, ((1, 0),), sinks=1)
+    known = enumerate_contexts(TASK, coupling, ((1, 0),), sinks=1)
+    contexts, conflicts = known.contexts, known.conflicts
     assert not conflicts
     vocabulary = TASK.vocabulary
     small = context_logits(model, contexts, bos=vocabulary.bos, pad=vocabulary.pad)

@@ -110,7 +110,8 @@ def test_contexts_are_derived_by_hand_too(base):
     task = Calculator(base)
     coupling = couplings.lookups(task)
     windows = ((0, 0),) * len(coupling.levels)
-    contexts, conflicts = enumerate_contexts(task, coupling, windows, 0)
+    known = enumerate_contexts(task, coupling, windows, 0)
+    contexts, conflicts = known.contexts, known.conflicts
     assert not conflicts
     derived, _ = derive(task, coupling, windows, 0)
     assert contexts_hash(contexts) == derived.hash()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from arithtf.certify import find_conflicts
+from arithtf.certify import enumerate_contexts
 from arithtf.certify.cover import check_enumerable, covering_set
 from arithtf.recipes import get_recipe
 from arithtf.tasks import (
@@ -51,7 +51,7 @@ def test_a_residue_without_its_work_clashes_whatever_the_window(window):
     task = View(ResidueAddition(7), "absent")
     coupling = couplings.from_left(task.of)
     assert refusal(check_enumerable, task, coupling, [window]) is None
-    assert find_conflicts(task, coupling, [window])
+    assert enumerate_contexts(task, coupling, [window]).conflicts
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from arithtf.certify import find_conflicts
+from arithtf.certify import enumerate_contexts
 from arithtf.certify.contexts import collect, layouts
 from arithtf.certify.cover import covering_set
 from arithtf.tasks import (
@@ -213,7 +213,7 @@ def test_windows_too_small_conflict(task, make, windows):
         coupling = Coupling("same", (level,))
     else:
         coupling = make(task)
-    assert find_conflicts(task, coupling, windows)
+    assert enumerate_contexts(task, coupling, windows).conflicts
 
 
 @pytest.mark.parametrize("lengths", [(3, 9), (30, 40)])
