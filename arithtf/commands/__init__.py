@@ -87,7 +87,10 @@ COMMANDS = {
         (
             _argument("recipe", RECIPE, metavar="RECIPE"),
             SETTINGS,
-            _out("run directory (runs/ and the recipe's name)"),
+            _out(
+                "run directory (runs/ and the recipe's name, which follows from the task; where "
+                "other fields are set also its seed and the beginning of its hash)"
+            ),
             _number("--seed", "of weights and data: short for seed=N"),
             _number("--steps", "optimiser steps: short for steps=N", 1),
             _flag("--resume", "go on from the last checkpoint"),

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from arithtf.certify import Certificate, certify
+from arithtf.certify import certify
 from arithtf.commands.evidence import (
-    by_suite,
     certificate_text,
     evaluate_shown,
     show_mistakes,
     stress_shown,
 )
 from arithtf.commands.training import train_shown
-from arithtf.console import count, misuse, percent, say, seconds, table, warn
-from arithtf.evaluate import Row
-from arithtf.recipes import Recipe, get_recipe
+from arithtf.console import count, misuse, say, seconds, table, warn
+from arithtf.recipes import get_recipe
 from arithtf.report import write_report
+from arithtf.report.evidence import results
 from arithtf.runs import FILES, RunError, load_model, lock, read_json, weights_hash, write_json
 
 RECIPE, SUMMARY = "addition", "summary.json"
@@ -49,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     suites.append(("tour", 1))
     stressed = stress_shown(model, recipe, out, suites)
     show_mistakes(stressed)
-    rows = summary_rows(sampled, stressed, certificate)
+    found = results([*sampled, *stressed], certificate.to_dict())
     facts = {
         "recipe": recipe.name,
         "seed": recipe.seed,
@@ -59,11 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
         "training": read_json(out / "timing.json"),
         "certificate_seconds": certificate.seconds,
     }
-    write_json(out / SUMMARY, {"rows": rows, "facts": facts})
+    write_json(out / SUMMARY, {"rows": [row._asdict() for row in found], "facts": facts})
     report_path = _report(out)
     say()
-    cells = [(row["what"], shown_value(row), row["grade"], row["detail"]) for row in rows]
-    table(("what", "value", "grade", "detail"), cells, title=_title(recipe))
+    cells = [(row.what, row.shown, row.grade, row.detail) for row in found]
+    title = f"{recipe.name}, trained on {recipe.trained_on}"
+    table(("what", "exact match", "grade", "of what"), cells, title=title)
     say(
         f"{count(model.num_parameters())} parameters; trained in "
         f"{seconds(facts['training']['seconds'])}, certified in {seconds(certificate.seconds)}"
@@ -106,76 +104,3 @@ def _report(out: Path) -> Path | None:
     except RunError as error:
         warn(f"no report: {error}")
         return None
-
-
-def summary_rows(
-    sampled: Sequence[Row], stressed: Sequence[Row], certificate: Certificate
-) -> list[dict[str, Any]]:
-    """Every number with its unit and its grade of evidence.
-
-    Args:
-        sampled: rows of `evaluate`.
-        stressed: rows of `stress`.
-        certificate: the model's.
-
-    Returns:
-        Rows {"what", "value", "unit", "grade", "detail"}, weakest grade first.
-    """
-    rows = [
-        _row(
-            f"random sums, {count(row['length'])} digits",
-            row["exact"] / row["count"],
-            "share",
-            "sampled",
-            f"{count(row['exact'])} of {count(row['count'])}, 95 % interval "
-            f"{percent(row['exact_low'])} to {percent(row['exact_high'])}",
-        )
-        for row in sampled
-    ]
-    for suite, size, part in by_suite(stressed):
-        right, problems = (sum(row[key] for row in part) for key in ("exact", "count"))
-        detail = f"{count(right)} of {count(problems)}"
-        if suite == "tour":
-            covered, contexts = (count(part[0][key]) for key in ("covered", "contexts"))
-            detail += f", holding {covered} of {contexts} contexts"
-        rows.append(_row(f"{suite}, {size}", right / problems, "share", "stressed", detail))
-    return rows + _certified_rows(certificate)
-
-
-def _certified_rows(certificate: Certificate) -> list[dict[str, Any]]:
-    """What the certificate says; without one, that it says nothing."""
-    if not certificate.certified:
-        return [_row("sums of any length", None, "share", "not certified", certificate.reason)]
-    return [
-        _row(
-            "sums of any length",
-            1.0,
-            "share",
-            "certified",
-            f"{count(certificate.contexts)} of {count(certificate.contexts)} local contexts",
-        ),
-        _row(
-            "smallest margin after rounding",
-            certificate.lower,
-            "logits",
-            "certified",
-            f"smallest margin {certificate.margin:.4g}, any {certificate.dtype} computation",
-        ),
-    ]
-
-
-def _row(what: str, value: float | None, unit: str, grade: str, detail: str) -> dict[str, Any]:
-    return {"what": what, "value": value, "unit": unit, "grade": grade, "detail": detail}
-
-
-def shown_value(row: Mapping[str, Any]) -> str:
-    """A row's value for people: shares as percentages that never round up to 100."""
-    if row["value"] is None:
-        return "-"
-    if row["unit"] == "share":
-        return f"{percent(row['value'])} exact"
-    return f"{row['value']:.4g} {row['unit']}"
-
-
-def _title(recipe: Recipe) -> str:
-    return f"{recipe.name}, trained on {recipe.trained_on}"

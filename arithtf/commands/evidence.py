@@ -14,7 +14,7 @@ from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
 from arithtf.evaluate.problems import too_large
-from arithtf.evaluate.results import shape_text, size_text
+from arithtf.evaluate.results import by_suite, shape_text, size_text, step_of
 from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Model
@@ -176,31 +176,6 @@ def show_mistakes(rows: Sequence[Row]) -> None:
             say(f"wrong: {failure_text(row)}")
 
 
-def by_suite(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
-    """Rows of carry by length, of ladder by shape, of others together: (suite, size, rows)."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        found.setdefault((row["suite"], _step(row)), []).append(row)
-    return [
-        (suite, step or f"up to {size_text(_largest(part))}", part)
-        for (suite, step), part in found.items()
-    ]
-
-
-def _step(row: Row) -> str:
-    """What a suite's rows are shown by; empty where they are shown together."""
-    if row["suite"] == "carry":
-        return f"{count(row['length'])} digits"
-    return size_text(row) if row["suite"] == "ladder" else ""
-
-
-def _largest(rows: Sequence[Row]) -> Row:
-    def size(row: Row) -> tuple[int, int, int]:
-        return row["length"], row["operands"] or 0, (row["left"] or 0) * (row["right"] or 0)
-
-    return max(rows, key=size)
-
-
 def failure_text(row: Row) -> str:
     """Where a suite's row went wrong."""
     facts = [f"{row['suite']} {row['kind']}", size_text(row)]
@@ -217,7 +192,7 @@ def _announcer() -> Callable[[Row], None]:
     seen: set[tuple[str, str]] = set()
 
     def announce(row: Row) -> None:
-        suite, step = row["suite"], _step(row)
+        suite, step = row["suite"], step_of(row)
         if (suite, step) not in seen:
             seen.add((suite, step))
             say(f"stress {suite}" + (f": {step}" if step else ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.console import count, percent, progress, say, seconds
 from arithtf.model import Model
-from arithtf.recipes import Recipe, get_recipe
+from arithtf.recipes import Recipe, get_recipe, recipe_hash
 from arithtf.runs import read_json
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
@@ -18,13 +18,27 @@ def train(arguments: argparse.Namespace) -> int:
     """Train a recipe into a run directory."""
     given = [(name, getattr(arguments, name)) for name in ("seed", "steps")]
     shortcuts = [f"{name}={value}" for name, value in given if value is not None]
-    recipe = get_recipe(arguments.recipe, *arguments.settings, *shortcuts)
-    out = arguments.out or Path("runs") / recipe.name
+    settings = [*arguments.settings, *shortcuts]
+    recipe = get_recipe(arguments.recipe, *settings)
+    usual = get_recipe(arguments.recipe, *(text for text in settings if text.startswith("task")))
+    out = arguments.out or Path("runs") / run_name(recipe, usual)
     if not arguments.anyway and not arguments.resume:
         check_shown(recipe)
     train_shown(recipe, out, resume=arguments.resume)
     say(f"next: arithtf certify {out}")
     return 0
+
+
+def run_name(recipe: Recipe, usual: Recipe) -> str:
+    """What a run directory is called that was given no name: another for every recipe.
+
+    Args:
+        recipe: what is trained.
+        usual: what its function makes for the same task; recipes are named after their tasks.
+    """
+    if recipe == usual:
+        return recipe.name
+    return f"{recipe.name}-s{recipe.seed}-{recipe_hash(recipe)[:12]}"
 
 
 def check_shown(recipe: Recipe) -> None:

@@ -88,6 +88,29 @@ def shape_text(shape: Sequence[int]) -> str:
     return f"{' x '.join(f'{length:,}' for length in shape)} digits"
 
 
+def by_suite(rows: Iterable[Row]) -> list[tuple[str, str, list[Row]]]:
+    """Rows that are shown together, see `step_of`: (suite, how large its problems are, rows)."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["suite"], step_of(row)), []).append(row)
+    return [
+        (suite, step or f"up to {size_text(max(part, key=_size))}", part)
+        for (suite, step), part in found.items()
+    ]
+
+
+def step_of(row: Mapping[str, Any]) -> str:
+    """What a suite's rows are shown by; empty where they are shown together."""
+    if row["suite"] in ("sampled", "carry"):
+        return shape_text((row["length"],))
+    return size_text(row) if row["suite"] == "ladder" else ""
+
+
+def _size(row: Mapping[str, Any]) -> tuple[int, int, int]:
+    left, right = row.get("left") or 0, row.get("right") or 0
+    return row["length"], row.get("operands") or 0, left * right
+
+
 def record(run: Path, rows: Iterable[Row]) -> None:
     """Append rows to a run's eval.jsonl."""
     for row in rows:

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from arithtf.recipes import addition, columns, scratchpads
 from arithtf.recipes.functions import COUPLINGS, RECIPES, RecipeFunction, get_recipe, recipe
-from arithtf.recipes.recipe import Recipe, build
+from arithtf.recipes.recipe import Recipe, build, recipe_hash
 
 for _module in (addition, columns, scratchpads):
     for _made in (*vars(_module).values(), *getattr(_module, "ENCODINGS", ())):
         if isinstance(_made, RecipeFunction):
             RECIPES.add(_made.name, _made)
 
-__all__ = ["COUPLINGS", "RECIPES", "Recipe", "RecipeFunction", "build", "get_recipe", "recipe"]
+__all__ = [
+    "COUPLINGS",
+    "RECIPES",
+    "Recipe",
+    "RecipeFunction",
+    "build",
+    "get_recipe",
+    "recipe",
+    "recipe_hash",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -153,6 +154,16 @@ class Recipe:
         known = Mapping[str, Mapping[str, str]]
         sources = from_plain(known, values.pop("sources", {}), "sources")
         return from_fields(cls, recall(values, sources, outside=run))
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of a recipe's canonical JSON: the same on any machine.
+
+    Of files that parts of it come from only their names count, not where they are or what else is
+    in them.
+    """
+    data = {key: value for key, value in recipe.to_dict().items() if key != "sources"}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def build(

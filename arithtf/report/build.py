@@ -7,9 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from arithtf.console import percent
 from arithtf.model import Model
-from arithtf.report.evidence import Evidence, read_evidence
+from arithtf.report.evidence import Evidence, read_evidence, results
 from arithtf.runs import RunError, load_model, write_atomic
 
 EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
@@ -73,7 +72,7 @@ def build_page(run: str | os.PathLike[str]) -> str:
         tiles=tiles(evidence, model),
         figures=figures.draw_all(evidence, model),
         contexts=figures.contexts_shown(evidence.certificate),
-        results=results(evidence),
+        results=results(evidence.rows, evidence.certificate if evidence.certified else None),
         facts=facts(evidence, model),
         commands=commands(evidence),
     )
@@ -132,81 +131,22 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def tiles(evidence: Evidence, model: Model | None) -> list[dict[str, str]]:
-    """The numbers of the header, each with its grade."""
-    found = [{"value": evidence.recipe.trained_on, "what": "trained on", "grade": ""}]
-    if evidence.certified and evidence.certificate is not None:
-        found.append({"value": "every length", "what": "exact", "grade": "certified"})
+def tiles(evidence: Evidence, model: Model | None) -> list[tuple[str, str, str]]:
+    """The numbers of the header: value, what it is, its grade."""
+    found = [(evidence.recipe.trained_on, "trained on", "")]
+    if evidence.certified:
+        found.append(("every length", "exact", "certified"))
     farthest = max((p.length for p in evidence.points if p.grade == "stressed"), default=0)
     if farthest and not evidence.failures:
-        found.append(
-            {"value": f"{farthest:,} digits", "what": "no error up to", "grade": "stressed"}
-        )
+        found.append((f"{farthest:,} digits", "no error up to", "stressed"))
     if evidence.certificate and evidence.certificate["margin"] is not None:
-        margin = evidence.certificate["margin"]
-        found.append(
-            {
-                "value": f"{margin:.3g} logits",
-                "what": "smallest margin",
-                "grade": "certified" if evidence.certified else "",
-            }
-        )
+        margin = f"{evidence.certificate['margin']:.3g} logits"
+        found.append((margin, "smallest margin", "certified" if evidence.certified else ""))
     if model is not None:
-        found.append({"value": f"{model.num_parameters():,}", "what": "parameters", "grade": ""})
+        found.append((f"{model.num_parameters():,}", "parameters", ""))
     if "seconds" in evidence.timing:
-        found.append(
-            {"value": f"{evidence.timing['seconds']:.0f} s", "what": "of training", "grade": ""}
-        )
+        found.append((f"{evidence.timing['seconds']:.0f} s", "of training", ""))
     return found
-
-
-def results(evidence: Evidence) -> list[dict[str, str]]:
-    """Every result as a row of the table that ends the page's evidence."""
-    rows = []
-    for point in evidence.points:
-        ladder = point.grade == "stressed"
-        interval = "" if ladder else f" [{percent(point.low)}, {percent(point.high)}]"
-        rows.append(
-            {
-                "what": f"{'ladder' if ladder else 'random problems'}, {point.length:,} digits",
-                "value": f"{percent(point.share)}{interval}",
-                "grade": point.grade,
-                "detail": f"{point.right:,} of {point.count:,}",
-            }
-        )
-    for suite in ("carry", "adversarial", "grid"):
-        right, count = evidence.right(suite), evidence.problems(suite)
-        if count:
-            rows.append(
-                {
-                    "what": f"{suite}, up to {evidence.digits(suite):,} digits",
-                    "value": f"{percent(right / count)}",
-                    "grade": "stressed",
-                    "detail": f"{right:,} of {count:,}",
-                }
-            )
-    for tour in evidence.tours:
-        rows.append(
-            {
-                "what": f"tour of all local contexts, up to {tour['length']:,} digits",
-                "value": f"{percent(tour['exact'] / tour['count'])}",
-                "grade": "stressed",
-                "detail": f"{tour['exact']:,} of {tour['count']:,} problems, "
-                f"with {tour['covered']:,} of {tour['contexts']:,} contexts",
-            }
-        )
-    certificate = evidence.certificate
-    if certificate is not None and evidence.certified:
-        contexts = f"{certificate['contexts']:,}"
-        rows.append(
-            {
-                "what": "every length",
-                "value": "exact",
-                "grade": "certified",
-                "detail": f"{contexts} of {contexts} local contexts",
-            }
-        )
-    return rows
 
 
 def facts(evidence: Evidence, model: Model | None) -> list[tuple[str, str]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from arithtf.certify import Certificate, CertificateError, verify_certificate
+from arithtf.console import percent
 from arithtf.evaluate import wilson
+from arithtf.evaluate.results import Row, by_suite
 from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,66 @@ class Cell:
     def share(self) -> float:
         """Of problems exactly right."""
         return self.right / self.count
+
+
+class Result(NamedTuple):
+    """A line of the table of all results.
+
+    Args:
+        what: was measured.
+        value: share of problems exactly right, or logits; None where there is none.
+        unit: "share" or "logits".
+        grade: of the evidence.
+        detail: what the number is of.
+    """
+
+    what: str
+    value: float | None
+    unit: str
+    grade: str
+    detail: str
+
+    @property
+    def shown(self) -> str:
+        """The value for people: shares as percentages that never round up to 100."""
+        if self.value is None:
+            return "-"
+        return percent(self.value) if self.unit == "share" else f"{self.value:.4g} {self.unit}"
+
+
+def results(rows: Iterable[Row], certificate: Row | None) -> list[Result]:
+    """Every result of a run with its unit and its grade, the certificate last.
+
+    Args:
+        rows: of eval.jsonl, of the same weights.
+        certificate: that of these weights, if it is to be told.
+    """
+    found = []
+    for suite, size, part in by_suite(rows):
+        right, problems = (sum(row[key] for row in part) for key in ("exact", "count"))
+        name, detail = suite, f"{right:,} of {problems:,}"
+        if suite == "sampled":
+            name = "random problems"
+            low, high = map(percent, wilson(right, problems))
+            detail += f", 95 % interval {low} to {high}"
+        if suite == "tour":
+            detail += f", holding {part[0]['covered']:,} of {part[0]['contexts']:,} contexts"
+        share = right / problems
+        found.append(Result(f"{name}, {size}", share, "share", part[0]["grade"], detail))
+    if certificate is None:
+        return found
+    if certificate["verdict"] != "certified":
+        reason = certificate["reason"]
+        return [*found, Result("every length", None, "share", "not certified", reason)]
+    every = f"{certificate['contexts']:,}"
+    after = f"smallest margin {certificate['margin']:.4g}, any {certificate['dtype']} computation"
+    return [
+        *found,
+        Result("every length", 1.0, "share", "certified", f"{every} of {every} local contexts"),
+        Result(
+            "smallest margin after rounding", certificate["lower"], "logits", "certified", after
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -139,18 +199,9 @@ class Evidence:
         """Exact match by the lengths of both operands."""
         return _cells((row["left"], row["right"], row) for row in self._suite("grid"))
 
-    @property
-    def tours(self) -> list[Row]:
-        """Problems that contain every local context."""
-        return self._suite("tour")
-
     def problems(self, suite: str) -> int:
         """Problems of a suite."""
         return sum(row["count"] for row in self._suite(suite))
-
-    def right(self, suite: str) -> int:
-        """Problems of a suite that came out right."""
-        return sum(row["exact"] for row in self._suite(suite))
 
     def digits(self, suite: str) -> int:
         """Digits of a suite's longest operands."""

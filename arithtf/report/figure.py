@@ -93,7 +93,14 @@ def bare(axes: Axes) -> None:
 def power(value: float, least: int = 10**4) -> str:
     """A length as text: 1, 10, 1,000, then 10⁴ where it is a power of ten from `least` on."""
     number = round(value)
-    text = str(number)
-    if number >= least and text.rstrip("0") == "1":
-        return "10" + str(len(text) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{number:,}"
+    return ten_to(len(str(number)) - 1) if number >= least and is_power(number) else f"{number:,}"
+
+
+def is_power(number: int) -> bool:
+    """Whether it is 1, 10, 100, .."""
+    return str(number).rstrip("0") == "1"
+
+
+def ten_to(exponent: int) -> str:
+    """10⁴, 10⁻³."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -79,49 +79,37 @@ def accuracy(evidence: Evidence) -> Drawn:
 
 def carry(evidence: Evidence) -> Drawn:
     """Exact match by chain length and place."""
-    cells = evidence.carry
     if not isinstance(evidence.recipe.arithmetic, Addition):
         return Drawn("carry", caption="Carry chains by length and place are drawn for sums alone.")
-    if not cells:
-        return _missing(
-            evidence, "carry", "How exact match depends on the length and place of a carry chain"
-        )
-    caption = (
+    what = (
         "Longest carry chain of a sum, by its length and by the column where it begins (0 is the "
-        "units; a cell holds what lies between its number and the next), "
-        f"{evidence.problems('carry'):,} problems of up to {evidence.digits('carry'):,} digits; "
-        f"{_cells(cells)}."
+        "units; a cell holds what lies between its number and the next)"
     )
-    svg = plots.heat(
-        "carry",
-        cells,
-        "first column of the chain",
-        "columns it runs through",
-        f"Carry heat map. {caption}",
-        plots.WIDTH / 2,
-    )
-    return Drawn("carry", svg, caption, ("stressed",))
+    sides = ("first column of the chain", "columns it runs through")
+    return _heat(evidence, "carry", evidence.carry, what, sides)
 
 
 def grid(evidence: Evidence) -> Drawn:
     """Exact match by the lengths of both operands."""
-    cells = evidence.grid
     if evidence.recipe.arithmetic.arity < 2:
         return Drawn("grid", caption="Problems have one operand: there are no unequal lengths.")
+    sides = ("digits of the first operand", "digits of the second")
+    return _heat(evidence, "grid", evidence.grid, "Operands of unequal lengths", sides)
+
+
+def _heat(
+    evidence: Evidence, suite: str, cells: Sequence[Cell], what: str, sides: tuple[str, str]
+) -> Drawn:
+    """A suite as a heat map over two numbers, whose names are `sides`."""
     if not cells:
-        return _missing(evidence, "grid", "Exact match by the lengths of both operands")
+        command = f"arithtf stress {evidence.shown} --suite {suite}"
+        return Drawn(suite, caption=f"{what}: not measured yet.", command=command)
     caption = (
-        f"Operands of unequal lengths, {evidence.problems('grid'):,} problems; {_cells(cells)}."
+        f"{what}, {evidence.problems(suite):,} problems of up to {evidence.digits(suite):,} "
+        f"digits; {_cells(cells)}."
     )
-    svg = plots.heat(
-        "grid",
-        cells,
-        "digits of the first operand",
-        "digits of the second",
-        f"Length by length. {caption}",
-        plots.WIDTH / 2,
-    )
-    return Drawn("grid", svg, caption, ("stressed",))
+    svg = plots.heat(suite, cells, *sides, f"Heat map. {caption}", plots.WIDTH / 2)
+    return Drawn(suite, svg, caption, ("stressed",))
 
 
 def margins(evidence: Evidence) -> Drawn:
@@ -174,7 +162,7 @@ def attention(evidence: Evidence, model: Model | None) -> Drawn:
         f"The model computing {coupled.problem}. A row per token "
         "that is written; its columns are the digits the query sees, by their column difference "
         "to the token to come and the operand they belong to. Dark is weight 1; each row sums "
-        "to 1 ($ ends the answer, ^ begins the problem and is always seen). "
+        "to 1, or to 0 where its head sees nothing ($ ends the answer, ^ begins the problem). "
         "One problem, weights read from the model."
     )
     return Drawn("attention", plots.weights(coupled, f"Attention weights. {caption}"), caption)
@@ -195,11 +183,6 @@ def training(evidence: Evidence) -> Drawn:
         f"batch before its step (n = {recipe.batch}), at the trained lengths."
     )
     return Drawn("training", plots.training(rows, f"Training. {caption}"), caption, ("sampled",))
-
-
-def _missing(evidence: Evidence, suite: str, what: str) -> Drawn:
-    command = f"arithtf stress {evidence.shown} --suite {suite}"
-    return Drawn(suite, caption=f"{what}: not measured yet.", command=command)
 
 
 def _cells(cells: Sequence[Cell]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from arithtf.evaluate.results import size_text
-from arithtf.report.evidence import Evidence, Row, read_evidence
+from arithtf.evaluate.results import Row, size_text
+from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.report.published import NONE, PUBLISHED, Published
 from arithtf.runs import load_model
 from arithtf.tasks import TASKS

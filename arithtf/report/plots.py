@@ -12,7 +12,20 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from arithtf.report.attention import Coupled
 from arithtf.report.evidence import Cell, Point
-from arithtf.report.figure import BLUE, FAINT, INK, MUTED, RED, SAND, TEAL, bare, drawing, power
+from arithtf.report.figure import (
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    RED,
+    SAND,
+    TEAL,
+    bare,
+    drawing,
+    is_power,
+    power,
+    ten_to,
+)
 
 WIDTH = 8.8
 MINUS = "\N{MINUS SIGN}"
@@ -166,12 +179,8 @@ def _ticks(values: Sequence[int]) -> tuple[list[int], list[str]]:
     """Places and texts of ticks: all values if they are few, else round ones in short."""
     if len(values) <= FEW:
         return list(range(len(values))), [power(value) for value in values]
-    round_ones = [i for i, v in enumerate(values) if v in (1, 5, 10, 15) or _is_power(v)]
+    round_ones = [i for i, v in enumerate(values) if v in (1, 5, 10, 15) or is_power(v)]
     return round_ones, [power(values[i], least=100) for i in round_ones]
-
-
-def _is_power(value: int) -> bool:
-    return str(value).rstrip("0") == "1"
 
 
 def margins(histogram: Mapping[str, Any], smallest: float, lower: float, label: str) -> str:
@@ -192,16 +201,7 @@ def margins(histogram: Mapping[str, Any], smallest: float, lower: float, label: 
         axes.grid(axis="y")
         axes.axvspan(left, 0, color="#f6e2db", lw=0)
         axes.axvline(0, color=RED, lw=1)
-        axes.annotate(
-            "wrong",
-            (0, 0.94),
-            (-5, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            color=RED,
-            ha="right",
-            va="center",
-        )
+        _note(axes, "wrong", (0, 0.94), (-5, 0), color=RED, ha="right", va="center")
         wrong = edges[1:] <= 0
         filled = counts > 0
         for chosen, colour in ((filled & ~wrong, BLUE), (filled & wrong, RED)):
@@ -229,20 +229,21 @@ def margins(histogram: Mapping[str, Any], smallest: float, lower: float, label: 
                 transform=axes.get_xaxis_transform(),
             )
             inward = value < 0.6 * right
-            axes.annotate(
-                text,
-                (max(lower, smallest), height),
-                (5 if inward else -5, 0),
-                weight=weight,
-                va="center",
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="left" if inward else "right",
-            )
+            beside, align = (5, "left") if inward else (-5, "right")
+            at = max(lower, smallest), height
+            _note(axes, text, at, (beside, 0), weight=weight, va="center", ha=align)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="margin in logits: right token minus best other", ylabel="local contexts")
     return drawn.svg
+
+
+def _note(
+    axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float], **style: Any
+) -> None:
+    """Text beside a place: a number of the x axis, and a share of the height."""
+    where: Any = ("data", "axes fraction")
+    axes.annotate(text, at, shift, xycoords=where, textcoords="offset points", **style)
 
 
 def weights(coupled: Coupled, label: str) -> str:
@@ -295,18 +296,9 @@ def _head(axes: Axes, coupled: Coupled, head: int) -> None:
     for difference, members in groups.items():
         name = "sink" if difference is None else f"{difference:+d}".replace("-", MINUS)
         middle = (members[0] + members[-1]) / 2
-        axes.annotate(
-            "0" if difference == 0 else name,
-            (middle, 0),
-            (0, -19),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=8.5,
-            color=MUTED,
-            annotation_clip=False,
-        )
+        name = "0" if difference == 0 else name
+        style = {"ha": "center", "va": "top", "fontsize": 8.5, "color": MUTED}
+        _note(axes, name, (middle, 0), (0, -19), annotation_clip=False, **style)
         if members[0] > 0:
             axes.axvline(members[0] - 0.5, color=MUTED, lw=1.2)
     axes.set_xlabel("column difference", labelpad=19, fontsize=8.5, color=MUTED)
@@ -334,5 +326,4 @@ def training(rows: Sequence[Mapping[str, Any]], label: str) -> str:
 
 def _scientific(value: float, _: object = None) -> str:
     exponent = round(np.log10(value))
-    raised = str(abs(exponent)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "1" if exponent == 0 else f"10{'⁻' if exponent < 0 else ''}{raised}"
+    return "1" if exponent == 0 else ten_to(exponent)

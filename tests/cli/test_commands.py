@@ -8,7 +8,7 @@ import pytest
 
 from arithtf import __version__
 from arithtf.cli import parsed, parser
-from arithtf.commands import COMMANDS
+from arithtf.commands import COMMANDS, training
 
 RUNS = ("addition", "subtraction", "multiplication")
 FILES = ("sums.txt", "runs/addition/certificate.json")
@@ -163,8 +163,17 @@ def test_train_makes_a_run_and_refuses_to_overwrite_it(arithtf, tmp_path):
 
 def test_train_goes_to_runs_recipe(arithtf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert arithtf("train", "addition", "--steps", 1, "task.base=3").code == 0
-    assert (tmp_path / "runs" / "addition-base-3" / "model.safetensors").is_file()
+    monkeypatch.setattr(training, "train_shown", lambda recipe, out, resume: made.append(out))
+    made = []
+    variants = ([], ["task.base=3"], ["model.width=96"], ["seed=3"], ["--seed", 3, "task.base=3"])
+    for settings in (*variants, ["model.width=96", "seed=3"], ["lengths=1-8"]):
+        assert arithtf("train", "addition", *settings).code == 0
+    assert [str(out) for out in made[:2]] == ["runs/addition", "runs/addition-base-3"]
+    assert made[4].name.startswith("addition-base-3-s3-")
+    assert len(set(made)) == len(made)
+    for again in (["seed=3", "model.width=96"], ["--seed", 3, "model.width=96"]):
+        assert arithtf("train", "addition", *again, "--resume").code == 0
+    assert made[-1] == made[-2] == made[5]
 
 
 def test_train_where_a_file_is(arithtf, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from arithtf.commands import demo
 from arithtf.recipes import get_recipe
+from arithtf.report.evidence import results
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def test_an_uncertified_model_is_1_and_every_number_has_a_grade(arithtf, tmp_pat
 def test_what_a_certificate_adds(trained_run):
     from arithtf.certify import certify
 
-    rows = demo.summary_rows([], [], certify(trained_run))
-    assert {row["grade"] for row in rows} == {"certified"}
-    assert (rows[0]["what"], rows[0]["value"]) == ("sums of any length", 1.0)
-    assert rows[1]["value"] > 0
+    rows = results([], certify(trained_run).to_dict())
+    assert {row.grade for row in rows} == {"certified"}
+    assert (rows[0].what, rows[0].value, rows[0].shown) == ("every length", 1.0, "100 %")
+    assert rows[1].value > 0
 
 
 @pytest.mark.usefixtures("quick")

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from arithtf.recipes import get_recipe
+from arithtf.report import figures
 from arithtf.report.attention import coupled_attention
+from arithtf.report.evidence import read_evidence
 from arithtf.runs import load_model
 from arithtf.tasks import Operands
 
@@ -71,3 +74,16 @@ def test_cells_show_the_digits_that_are_seen(short_run):
     assert hundreds[0, "a"] == "9"
     assert hundreds[0, "b"] == ""
     assert (hundreds[-1, "a"], hundreds[-1, "b"]) == ("5", "6")
+
+
+def test_a_head_that_sees_nothing_is_drawn_with_weights_of_zero(short_run):
+    recipe = get_recipe("addition", "model.encoding.windows=[[0,0]]", "model.encoding.sinks=0")
+    model = recipe.model.build(seed=1)
+    operands = Operands.from_digits([recipe.task.parse("958+67")])
+    coupled = coupled_attention(model, recipe.task, recipe.coupling, operands)
+    # 5201$: digits stand in the first three columns, and none in those of 1 and of $.
+    expected = np.array([1, 1, 1, 0, 0])
+    assert coupled.weights.sum(-1) == pytest.approx(expected[None].repeat(recipe.model.heads, 0))
+    assert coupled.tokens[3:] == (("", ""), ("", ""))
+    figure = figures.attention(read_evidence(short_run, model), model)
+    assert "<svg" in figure.svg, figure.caption
