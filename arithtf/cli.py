@@ -17,7 +17,7 @@ from typing import TextIO
 
 from arithtf import __version__
 from arithtf.commands import COMMANDS
-from arithtf.console import Failed, Misuse, warn
+from arithtf.console import Misuse, warn
 from arithtf.origin import SourceChanged
 
 GOOD, NO, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -100,7 +100,7 @@ def _exit_code(error: Exception) -> int | None:
     """Exit code of an error that has a message for users; None for a defect."""
     if isinstance(error, Misuse | FileNotFoundError):
         return MISUSE
-    if isinstance(error, Failed | OSError | MemoryError):
+    if isinstance(error, OSError | MemoryError):
         return NO
     if isinstance(error, ImportError):
         return NO if "_core" in str(error) and (error.name or "").startswith("arithtf") else None

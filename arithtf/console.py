@@ -14,10 +14,6 @@ class Misuse(Exception):
     """The command was not given what it needs; the message says what, the exit code is 2."""
 
 
-class Failed(Exception):
-    """The work says no; the message says why, the exit code is 1."""
-
-
 def say(text: str = "") -> None:
     """One line of result, at once."""
     print(text, flush=True)

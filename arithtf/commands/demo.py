@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arithtf.certify import certify
 from arithtf.commands.evidence import (
-    certificate_text,
+    certify_shown,
     evaluate_shown,
     show_mistakes,
     stress_shown,
@@ -34,9 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     train_shown(recipe, out)
     model, _ = load_model(out)  # what is examined is what the directory holds
     say("\ncertify: every local context that can occur at any length")
-    certificate = certify(out)
-    say(certificate_text(certificate))
-    certificate.save(out / "certificate.json")
+    certificate = certify_shown(out)
     say(f"\nevaluate: random problems of {', '.join(count(n) for n in LENGTHS)} digits")
     sampled = evaluate_shown(model, recipe, out, lengths=LENGTHS, problems=COUNT)
     say(f"\nstress: adversarial problems of up to {count(arguments.max_digits)} digits")

@@ -7,8 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from arithtf.certify import certify as certify_model
-from arithtf.commands.evidence import certificate_text, with_interval
+from arithtf.commands.evidence import certify_shown, show_sampled
 from arithtf.commands.training import train_shown
 from arithtf.console import count, say, seconds, table, warn
 from arithtf.discover import (
@@ -151,17 +150,13 @@ def _sample(model: Model, recipe: Recipe, out: Path) -> None:
     """What can be said without a proof: shares of random problems, with their intervals."""
     rows = evaluate(model, recipe, lengths=LENGTHS, count=COUNT, seed=recipe.seed)
     record(out, rows)
-    cells = [(count(row["length"]), with_interval(row, "exact"), str(row["grade"])) for row in rows]
-    table(("digits", "exact match [95 %]", "grade"), cells)
+    show_sampled(rows)
 
 
 def _prove(recipe: Recipe, out: Path) -> int:
     """Train and certify; a run that was cut off goes on."""
     model = train_shown(recipe, out, resume=True)
-    certificate = certify_model(out)
-    certificate.save(out / "certificate.json")
-    say(certificate_text(certificate))
-    say(f"certificate: {out / 'certificate.json'}")
+    certificate = certify_shown(out)
     if certificate.verdict == "refused":
         _sample(model, recipe, out)
     return 0 if certificate.certified else 1

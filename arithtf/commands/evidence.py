@@ -37,18 +37,27 @@ def evaluate(arguments: argparse.Namespace) -> int:
     rows = evaluate_shown(
         model, recipe, run, lengths=lengths, problems=problems, seed=arguments.seed
     )
+    show_sampled(rows)
+    return 0
+
+
+def show_sampled(rows: Sequence[Row]) -> None:
+    """A table of sampled lengths."""
     cells = [
         (
             count(row["length"]),
             f"{count(row['exact'])} of {count(row['count'])}",
-            with_interval(row, "exact"),
-            with_interval(row, "accuracy"),
+            _with_interval(row, row["exact"] / row["count"], "exact"),
+            _with_interval(row, row["accuracy"], "accuracy"),
             row["grade"],
         )
         for row in rows
     ]
     table(("digits", "right", "exact match [95 %]", "per digit [95 %]", "grade"), cells)
-    return 0
+
+
+def _with_interval(row: Row, share: float, name: str) -> str:
+    return f"{percent(share)} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
 
 
 def evaluate_shown(
@@ -90,12 +99,6 @@ def usual_lengths(recipe: Recipe, problems: int) -> tuple[int, ...]:
     """Those of LENGTHS at which so many problems are a matter of a minute; the first at least."""
     fitting = [n for n in LENGTHS[1:] if longest_of(recipe, n) * problems <= SAMPLE]
     return (LENGTHS[0], *fitting)
-
-
-def with_interval(row: Row, name: str) -> str:
-    """A share and its Wilson interval as text."""
-    share = row["exact"] / row["count"] if name == "exact" else row[name]
-    return f"{percent(share)} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
 
 
 def stress(arguments: argparse.Namespace) -> int:
@@ -202,12 +205,18 @@ def _announcer() -> Callable[[Row], None]:
 
 def certify(arguments: argparse.Namespace) -> int:
     """Certify a run and write the certificate; exit code 0 only if certified."""
-    out = arguments.out or arguments.run_directory / "certificate.json"
-    certificate = certify_model(arguments.run_directory)
+    certificate = certify_shown(arguments.run_directory, arguments.out)
+    return 0 if certificate.certified else 1
+
+
+def certify_shown(run: Path, out: Path | None = None) -> Certificate:
+    """Certify a run, say the verdict, and write the certificate, into the run if out is None."""
+    out = out or run / "certificate.json"
+    certificate = certify_model(run)
     say(certificate_text(certificate))  # first: a full disk must not take the verdict along
     certificate.save(out)
     say(f"certificate: {out}")
-    return 0 if certificate.certified else 1
+    return certificate
 
 
 def certificate_text(certificate: Certificate) -> str:

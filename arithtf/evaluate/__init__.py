@@ -6,7 +6,7 @@ from arithtf.evaluate.local import is_local, is_windowed
 from arithtf.evaluate.results import Row, record
 from arithtf.evaluate.sample import evaluate
 from arithtf.evaluate.solve import Answer, Solver
-from arithtf.evaluate.statistics import Interval, Spread, clopper_pearson, spread, wilson
+from arithtf.evaluate.statistics import Interval, clopper_pearson, wilson
 from arithtf.evaluate.suites import SUITES, stress
 from arithtf.evaluate.verify import Verdict, verify, verify_operands
 
@@ -18,7 +18,6 @@ __all__ = [
     "MemoDecoder",
     "Row",
     "Solver",
-    "Spread",
     "Verdict",
     "clopper_pearson",
     "evaluate",
@@ -27,7 +26,6 @@ __all__ = [
     "is_windowed",
     "load",
     "record",
-    "spread",
     "stress",
     "verify",
     "verify_operands",

@@ -178,23 +178,18 @@ class Solver:
         except ValueError as error:
             return Answer(None, f"{error}{_of_another_task(self.task, text)}")
 
-    def _answer(self, problems: list[tuple[Bytes, ...] | Answer]) -> Iterator[Answer]:
-        good = [problem for problem in problems if not isinstance(problem, Answer)]
-        decoded = iter(self._decode(good))
-        for problem in problems:
-            yield problem if isinstance(problem, Answer) else next(decoded)
-
-    def _decode(self, problems: list[tuple[Bytes, ...]]) -> list[Answer]:
-        if not problems:
-            return []
-        answers: list[Answer | None] = [None] * len(problems)
+    def _answer(self, problems: list[tuple[Bytes, ...] | Answer]) -> list[Answer]:
+        answers: dict[int, Answer] = {}
         # A task may take any number of operands; those of one batch are equally many.
-        for arity in sorted({len(problem) for problem in problems}):
-            chosen = [i for i, problem in enumerate(problems) if len(problem) == arity]
-            found = self._decode_alike([problems[i] for i in chosen], arity)
-            for i, answer in zip(chosen, found, strict=True):
-                answers[i] = answer
-        return [answer for answer in answers if answer is not None]
+        by_arity: dict[int, dict[int, tuple[Bytes, ...]]] = {}
+        for i, problem in enumerate(problems):
+            if isinstance(problem, Answer):
+                answers[i] = problem
+            else:
+                by_arity.setdefault(len(problem), {})[i] = problem
+        for arity, alike in sorted(by_arity.items()):
+            answers |= zip(alike, self._decode_alike([*alike.values()], arity), strict=True)
+        return [answers[i] for i in range(len(problems))]
 
     def _decode_alike(self, problems: list[tuple[Bytes, ...]], arity: int) -> list[Answer]:
         operands = Operands.from_digits(problems, arity=arity)

@@ -1,10 +1,9 @@
-"""Intervals for shares, and what several seeds have in common."""
+"""Intervals for shares."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import NormalDist, median
+from statistics import NormalDist
 from typing import NamedTuple
 
 
@@ -82,23 +81,3 @@ def _at_most(most: int, count: int, p: float) -> float:
         for k in range(most + 1)
     )
     return math.fsum(math.exp(term) for term in terms)
-
-
-class Spread(NamedTuple):
-    """Median, worst and best of several seeds; none is chosen afterwards."""
-
-    median: float
-    worst: float
-    best: float
-    seeds: int
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Median, smallest and largest value.
-
-    Raises:
-        ValueError: no values.
-    """
-    if not values:
-        raise ValueError("expected at least one value, got none")
-    return Spread(median(values), min(values), max(values), len(values))

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arithtf.attention import NO_ID
 from arithtf.model.base import Model
 from arithtf.threads import in_parallel
-
-NO_ID = -(2**31)
 
 
 class Contexts(Protocol):

@@ -17,6 +17,7 @@ arXiv 2407.17963, whose models are nanoGPT's, is
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from arithtf.encodings import Disentangled, Encoding, Learned, RoPE
@@ -59,24 +60,17 @@ def gpt(
     return _stacked(vocabulary, levels, depth, heads=heads, width=width, **parts | changes)
 
 
-def nano(vocabulary: VocabularyLike, levels: int = 1, **changes: Any) -> ModelConfig:
-    """Some 90,000 parameters; see `gpt`."""
-    return gpt(vocabulary, levels, **{"depth": 3, "heads": 3, "width": 48} | changes)
+nano = partial(gpt, depth=3, heads=3, width=48)
+"""Some 90,000 parameters; see `gpt`."""
 
+micro = partial(gpt, depth=4, heads=4, width=128)
+"""Some 800,000 parameters; see `gpt`."""
 
-def micro(vocabulary: VocabularyLike, levels: int = 1, **changes: Any) -> ModelConfig:
-    """Some 800,000 parameters; see `gpt`."""
-    return gpt(vocabulary, levels, **{"depth": 4, "heads": 4, "width": 128} | changes)
+mini = partial(gpt, depth=6, heads=6, width=192)
+"""Some 2.7 million parameters; see `gpt`."""
 
-
-def mini(vocabulary: VocabularyLike, levels: int = 1, **changes: Any) -> ModelConfig:
-    """Some 2.7 million parameters; see `gpt`."""
-    return gpt(vocabulary, levels, **{"depth": 6, "heads": 6, "width": 192} | changes)
-
-
-def gpt2(vocabulary: VocabularyLike, levels: int = 1, **changes: Any) -> ModelConfig:
-    """Some 85 million parameters; see `gpt`."""
-    return gpt(vocabulary, levels, **{"depth": 12, "heads": 12, "width": 768} | changes)
+gpt2 = partial(gpt, depth=12, heads=12, width=768)
+"""Some 85 million parameters; see `gpt`."""
 
 
 def llama_like(
@@ -99,14 +93,7 @@ def llama_like(
 
 
 def deberta_like(
-    vocabulary: VocabularyLike,
-    levels: int = 1,
-    *,
-    depth: int = 6,
-    heads: int = 6,
-    width: int = 192,
-    reach: int = 64,
-    **changes: Any,
+    vocabulary: VocabularyLike, levels: int = 1, *, reach: int = 64, **changes: Any
 ) -> ModelConfig:
     """Every token sees all others, by content and by id difference; layer norms, GELU, biases.
 
@@ -117,17 +104,9 @@ def deberta_like(
         reach: differences are told apart up to here.
         others: as in `gpt`.
     """
-    parts = {
-        "encoding": Encoding(mechanism=Disentangled(reach=reach), windows=(None,) * levels),
-        "hidden": 4 * width,
-        "causal": False,
-        "norm": "layer",
-        "activation": "gelu",
-        "bias": True,
-        "dropout": 0.1,
-        "init": "gpt2",
-    }
-    return _stacked(vocabulary, levels, depth, heads=heads, width=width, **parts | changes)
+    encoding = Encoding(mechanism=Disentangled(reach=reach), windows=(None,) * levels)
+    parts: dict[str, Any] = {"encoding": encoding, "causal": False, "activation": "gelu"}
+    return mini(vocabulary, levels, **parts | changes)
 
 
 def _stacked(vocabulary: VocabularyLike, levels: int, depth: int, **fields: Any) -> ModelConfig:

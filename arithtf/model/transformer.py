@@ -104,13 +104,9 @@ class Transformer(Model):
         """Logits of columns start .. stop-1: of their next token, or of what a task asks there.
 
         Args:
-            tokens: integer tokens [B, T], or [B, T, F] where the vocabulary has factors.
-            query_ids: int32 [B or 1, L, T], ids of what the next token needs.
-            key_ids: int32 [B or 1, L, T], ids of what each token is.
+            tokens, query_ids, key_ids, stop, impl: as `Model.forward`.
             start: first column that is asked. Earlier columns serve as keys only, so the last
                 attention block and all after it skip them.
-            stop: one past the last such column; the end of tokens if None.
-            impl: implementation of attention, see `arithtf.attention`.
             cache: what is kept of columns read before. Tokens are those of the columns after them,
                 ids those of all, of columns to come as well.
             trace: what to read and replace on the way.

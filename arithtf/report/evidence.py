@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.console import percent
@@ -15,34 +15,13 @@ from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
 
-
-@dataclass(frozen=True)
-class Point:
-    """Exact match at one length.
-
-    Args:
-        length: digits of the longer operand.
-        grade: "sampled" or "stressed".
-        share: of problems exactly right.
-        low, high: 95 % Wilson interval of a sampled share; the share itself if stressed.
-        right, count: problems.
-    """
-
-    length: int
-    grade: str
-    share: float
-    low: float
-    high: float
-    right: int
-    count: int
+At = TypeVar("At")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Exact match at a pair of numbers."""
+class _Counted:
+    """Problems, and how many of them came out exactly right."""
 
-    x: int
-    y: int
     right: int
     count: int
 
@@ -50,6 +29,27 @@ class Cell:
     def share(self) -> float:
         """Of problems exactly right."""
         return self.right / self.count
+
+
+@dataclass(frozen=True)
+class Point(_Counted):
+    """Exact match at one length.
+
+    Args:
+        length: digits of the longer operand.
+        grade: "sampled" or "stressed".
+    """
+
+    length: int
+    grade: str
+
+
+@dataclass(frozen=True)
+class Cell(_Counted):
+    """Exact match at a pair of numbers."""
+
+    x: int
+    y: int
 
 
 class Result(NamedTuple):
@@ -301,23 +301,21 @@ def _bin(number: int) -> int:
     return 10 ** (len(str(number)) - 1) if number else 0
 
 
-def _points(rows: Sequence[Row], grade: str) -> list[Point]:
+def _points(rows: Iterable[Row], grade: str) -> list[Point]:
     """Rows of one length added up."""
-    points = []
-    for length in sorted({row["length"] for row in rows}):
-        there = [row for row in rows if row["length"] == length]
-        right, count = sum(row["exact"] for row in there), sum(row["count"] for row in there)
-        share = right / count
-        low, high = wilson(right, count) if grade == "sampled" else (share, share)
-        points.append(Point(length, grade, share, low, high, right, count))
-    return points
+    added = _added((row["length"], row) for row in rows)
+    return [Point(*numbers, length, grade) for length, numbers in sorted(added.items())]
 
 
 def _cells(rows: Iterable[tuple[int, int, Row]]) -> list[Cell]:
     """Rows of one pair added up."""
-    right: dict[tuple[int, int], int] = {}
-    count: dict[tuple[int, int], int] = {}
-    for x, y, row in rows:
-        right[x, y] = right.get((x, y), 0) + row["exact"]
-        count[x, y] = count.get((x, y), 0) + row["count"]
-    return [Cell(x, y, right[x, y], count[x, y]) for x, y in right]
+    return [Cell(*n, *at) for at, n in _added(((x, y), row) for x, y, row in rows).items()]
+
+
+def _added(rows: Iterable[tuple[At, Row]]) -> dict[At, tuple[int, int]]:
+    """How many problems came out right, and how many there are, by where rows belong."""
+    found: dict[At, tuple[int, int]] = {}
+    for at, row in rows:
+        right, count = found.get(at, (0, 0))
+        found[at] = right + row["exact"], count + row["count"]
+    return found

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from arithtf.evaluate import wilson
 from arithtf.report.attention import Coupled
 from arithtf.report.evidence import Cell, Point
 from arithtf.report.figure import (
@@ -101,9 +102,9 @@ def _points(
     points = sorted(points, key=lambda point: point.length)
     x = np.array([point.length for point in points]) * 1.06**side
     y = np.array([point.share for point in points])
-    low = np.array([point.share - point.low for point in points])
-    high = np.array([point.high - point.share for point in points])
     if grade == "sampled":
+        ends = np.array([wilson(point.right, point.count) for point in points])
+        low, high = y - ends[:, 0], ends[:, 1] - y
         axes.errorbar(
             x, y, (low, high), fmt="none", ecolor=colour, elinewidth=1.2, capsize=2.5, alpha=0.8
         )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from arithtf.evaluate import clopper_pearson, spread, wilson
+from arithtf.evaluate import clopper_pearson, wilson
 
 
 def at_most(most, count, p):
@@ -54,9 +54,3 @@ def test_impossible_counts_are_refused(interval):
         interval(3, 2)
     with pytest.raises(ValueError, match="level"):
         interval(1, 2, 1.0)
-
-
-def test_spread():
-    assert spread([3.0, 1.0, 2.0, 10.0]) == (2.5, 1.0, 10.0, 4)
-    with pytest.raises(ValueError, match="at least one"):
-        spread([])

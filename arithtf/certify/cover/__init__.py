@@ -6,8 +6,9 @@ scratchpads by the rows that can occur (`scratchpads`, `products`), joint tasks 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -51,20 +52,7 @@ def covering_set(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) 
     Raises:
         ValueError: the contexts of this task, coupling and windows cannot be enumerated; says why.
     """
-    check_coupling(coupling, task.segments)
-    if isinstance(task, ColumnTask):
-        return column_covering_set(task, coupling, windows)
-    if isinstance(task, Multiplication):
-        return product_covering_set(task.base, seen_cells(coupling, windows))
-    if isinstance(task, View) and _clashes(task):
-        return _clashing(task, coupling, windows)
-    check_enumerable(task, coupling, windows)
-    if isinstance(task, RunningSum):
-        return sum_covering_set(task.base)
-    if isinstance(task, Division):
-        return quotient_covering_set(task.base)
-    assert isinstance(task, Calculator)
-    return _joint_covering_set(task.base)
+    return _found(task, coupling, windows)()
 
 
 def check_enumerable(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> None:
@@ -73,16 +61,26 @@ def check_enumerable(task: Task, coupling: Coupling, windows: Sequence[WindowLik
     Raises:
         ValueError: see `covering_set`.
     """
+    _found(task, coupling, windows)
+
+
+def _found(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> Callable[[], Operands]:
+    """The covering set; of scratchpads, whose couplings are told at once, as what is to be done."""
     check_coupling(coupling, task.segments)
+    if isinstance(task, ColumnTask):
+        columns = column_covering_set(task, coupling, windows)
+        return lambda: columns
+    if isinstance(task, View) and _clashes(task):
+        clashing = _clashing(task, coupling, windows)
+        return lambda: clashing
     if isinstance(task, Multiplication):
-        seen_cells(coupling, windows)
-    elif isinstance(task, RunningSum | Division | Calculator):
-        check_shown(task.name, lookups(task), coupling, windows)
-    elif isinstance(task, ColumnTask) or (isinstance(task, View) and _clashes(task)):
-        covering_set(task, coupling, windows)
-    else:
-        whose = f"{task.scratchpad} {task.of.name}" if isinstance(task, View) else task.name
-        raise ValueError(f"local contexts of the task {whose!r} cannot be enumerated")
+        return partial(product_covering_set, task.base, seen_cells(coupling, windows))
+    for kind, cover in _BY_LOOKUPS.items():
+        if isinstance(task, kind):
+            check_shown(task.name, lookups(task), coupling, windows)
+            return partial(cover, task.base)
+    whose = f"{task.scratchpad} {task.of.name}" if isinstance(task, View) else task.name
+    raise ValueError(f"local contexts of the task {whose!r} cannot be enumerated")
 
 
 def _clashes(task: View) -> bool:
@@ -111,3 +109,11 @@ def _joint_covering_set(base: int) -> Operands:
         problems += [(np.array([number], np.uint8), *problem[:2]) for problem in found]
     problems.sort(key=lambda problem: sum(map(len, problem)))
     return Operands.from_digits(problems, arity=3)
+
+
+_BY_LOOKUPS: dict[Any, Callable[[int], Operands]] = {
+    RunningSum: sum_covering_set,
+    Division: quotient_covering_set,
+    Calculator: _joint_covering_set,
+}
+"""Tasks whose contexts are enumerated for their lookup couplings, by base."""
