@@ -181,7 +181,7 @@ def show_mistakes(rows: Sequence[Row]) -> None:
 
 def failure_text(row: Row) -> str:
     """Where a suite's row went wrong."""
-    facts = [f"{row['suite']} {row['kind']}", size_text(row)]
+    facts = [f"{row['suite']} {row['distribution']}", size_text(row)]
     if row["chain"] is not None:
         facts.append(f"a carry chain of {count(row['chain'])} columns from column {row['place']}")
     facts.append(f"{count(row['count'] - row['exact'])} of {count(row['count'])} wrong")

@@ -24,9 +24,9 @@ RANDOM = 8
 
 
 class Family(NamedTuple):
-    """Problems of one kind, made when they are asked for: long ones are large."""
+    """Problems of one distribution, made when they are asked for: long ones are large."""
 
-    kind: str
+    distribution: str
     problems: Iterator[Problem]
 
 
@@ -73,7 +73,7 @@ class Maker:
         return digits
 
     def families(self, shape: Sequence[int]) -> Iterator[Family]:
-        """Problems of operands of the given lengths, the hardest kinds first.
+        """Problems of operands of the given lengths, the hardest distributions first.
 
         Of one operand: its patterns. Of two: every pair of patterns, and pairs that are equal, that
         differ in one digit, that carry or borrow through every column, multiples. Of more: all
@@ -186,11 +186,11 @@ def choose(
 
     Args:
         is_valid: whether it takes a problem.
-        families: problems, the hardest kinds first.
+        families: problems, the hardest distributions first.
         most: problems in all.
 
     Returns:
-        Problems by kind.
+        Problems by distribution.
     """
     found: dict[str, list[Problem]] = {}
     waiting = list(families)
@@ -203,6 +203,6 @@ def choose(
             if problem is None:
                 waiting.remove(family)
                 continue
-            found.setdefault(family.kind, []).append(problem)
+            found.setdefault(family.distribution, []).append(problem)
             count += 1
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.tasks import Addition, Address, ArithmeticTask, Calculator, Draw, Operands
 
-KINDS = (
+DISTRIBUTIONS = (
     "ripple",
     "complement",
     "complement_plus",
@@ -25,7 +25,7 @@ KINDS = (
 )
 
 SHORTEST = {"kill": 3}
-"""Digits that a kind needs at least, if more than one."""
+"""Digits that a distribution needs at least, if more than one."""
 
 SMALL = 20
 """Lengths of the grid's full square."""
@@ -38,7 +38,7 @@ CELL, CELL_FAR = 8, 4
 
 
 def repeats(length: int, most: int = 32) -> int:
-    """Problems of a kind at a length: many short ones, one long one."""
+    """Problems of a distribution at a length: many short ones, one long one."""
     return max(1, min(most, 20_000 // length))
 
 
@@ -57,9 +57,9 @@ def chains(length: int) -> list[tuple[int, int]]:
 
 
 class Chained(NamedTuple):
-    """Problems of one kind, and the carry chain they are about."""
+    """Problems of one distribution, and the carry chain they are about."""
 
-    kind: str
+    distribution: str
     operands: Operands
     chain: int
     place: int
@@ -68,25 +68,21 @@ class Chained(NamedTuple):
 def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
     """The carry suite at one length.
 
-    Kind "chain" is about the chain asked for (elsewhere its digits are random); of other kinds it
-    is the longest run of columns that carry in any of the problems.
+    "chain" is about the chain asked for (elsewhere its digits are random); the others are about the
+    longest run of columns that carry in any of their problems.
     """
     for step, (size, place) in enumerate(chains(length)):
         draw = Draw((length, length), repeats(length, 8), "chain", chain=(size, place))
         operands = task.operands(Address(seed, "all", step), draw)
         yield Chained("chain", operands, size, place)
-    for kind in KINDS:
-        if length < SHORTEST.get(kind, 1):
+    for distribution in DISTRIBUTIONS:
+        if length < SHORTEST.get(distribution, 1):
             continue
-        operands = _draw(task, kind, length, seed)
+        draw = Draw((length, length), repeats(length), distribution)
+        operands = task.operands(Address(seed, "all", 0), draw)
         yield Chained(
-            kind, operands, *max(carry_run(task, operands, i) for i in range(len(operands)))
+            distribution, operands, *max(carry_run(task, operands, i) for i in range(len(operands)))
         )
-
-
-def _draw(task: Addition, kind: str, length: int, seed: int) -> Operands:
-    draw = Draw((length, length), repeats(length), kind)
-    return task.operands(Address(seed, "all", 0), draw)
 
 
 def carry_run(task: Addition, operands: Operands, i: int) -> tuple[int, int]:
@@ -115,7 +111,7 @@ class Part:
     Args:
         whole: the joint task, or the task itself.
         task: the part.
-        sign: before the kinds of its problems; empty if it is the task itself.
+        sign: before the distributions of its problems; empty if it is the task itself.
         prefix: what the joint task has before the operands.
     """
 
@@ -188,7 +184,7 @@ def grid_problems(part: Part, max_digits: int, max_tokens: int, seed: int) -> It
         most = CELL if max(left, right) <= SMALL else CELL_FAR
         most = max(1, min(most, SHARE // tokens_of(task, shape)))
         chosen = choose(part.is_valid, maker.families(shape), most)
-        problems = [problem for kind in chosen.values() for problem in kind]
+        problems = [problem for found in chosen.values() for problem in found]
         if not problems:
             continue
         if max(left, right) > SMALL:

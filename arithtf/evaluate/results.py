@@ -3,7 +3,7 @@
 | key | content |
 |---|---|
 | suite | "sampled", "carry", "adversarial", "ladder", "grid" or "tour" |
-| kind | how the problems were made |
+| distribution | how the problems were drawn |
 | grade | "sampled" (random problems) or "stressed" (adversarial suites up to a stated length) |
 | length | digits of the longest operand |
 | operands | how many operands a problem has |
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 def result_row(
     suite: str,
-    kind: str,
+    distribution: str,
     verdict: Verdict,
     *,
     length: int,
@@ -45,7 +45,7 @@ def result_row(
     """One row from the verdict on some problems; see the module's table.
 
     Args:
-        suite, kind, length, seconds, weights: as in the table.
+        suite, distribution, length, seconds, weights: as in the table.
         verdict: of the row's problems.
         facts: further keys, or those of the table that are not null.
     """
@@ -53,7 +53,7 @@ def result_row(
     margin = float(verdict.margin.min())
     return {
         "suite": suite,
-        "kind": kind,
+        "distribution": distribution,
         "grade": "sampled" if suite == "sampled" else "stressed",
         "length": length,
         "operands": None,

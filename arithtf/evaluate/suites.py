@@ -44,10 +44,10 @@ MAX_TOKENS = 1 << 22
 """Columns of the largest problems: products of 1000 x 1000 digits, sums of a million."""
 
 LADDER = ("nines", "random", "complements", "borrows", "one long operand")
-"""Kinds of the ladder, where the shape has them."""
+"""Distributions of the ladder, where the shape has them."""
 
 FEW = 4
-"""Problems of one kind at a step of the ladder."""
+"""Problems of one distribution at a step of the ladder."""
 
 SHORT = (1, 2, 3, 5)
 """Lengths below the decades that the adversarial suite begins with."""
@@ -83,8 +83,8 @@ def stress(
         recipe: the recipe it was trained by.
         suite: "carry" (sums only: chain length x place, at 10, 10^2 .. max_digits), "adversarial"
             (every shape of short and long operands, digits of every pattern), "ladder" (the same
-            shapes, few kinds, to the largest that fit), "grid" (length x length, or operands x
-            length), "tour" (problems that contain every local context) or "all".
+            shapes, few distributions, to the largest that fit), "grid" (length x length, or
+            operands x length), "tour" (problems that contain every local context) or "all".
         max_digits: longest operand; the tour has its own lengths.
         max_tokens: columns of the largest problem, its work included.
         seed: of the random digits.
@@ -137,10 +137,10 @@ class _Judge:
         verdict = verify_operands(self.model, self.task, self.coupling, operands)
         return verdict, time.perf_counter() - began
 
-    def row(self, suite: str, kind: str, operands: Operands, **facts: int) -> Row:
-        """One row about problems of one kind."""
+    def row(self, suite: str, distribution: str, operands: Operands, **facts: int) -> Row:
+        """One row about problems of one distribution."""
         verdict, seconds = self.verdict(operands)
-        return self._row(suite, kind, verdict, seconds, sizes_of(operands) | facts)
+        return self._row(suite, distribution, verdict, seconds, sizes_of(operands) | facts)
 
     def rows(
         self, suite: str, part: Part, groups: Mapping[str, Sequence[Problem]]
@@ -159,9 +159,11 @@ class _Judge:
             first = end
 
     def _row(
-        self, suite: str, kind: str, verdict: Verdict, seconds: float, facts: dict[str, Any]
+        self, suite: str, distribution: str, verdict: Verdict, seconds: float, facts: dict[str, Any]
     ) -> Row:
-        return result_row(suite, kind, verdict, seconds=seconds, weights=self.weights, **facts)
+        return result_row(
+            suite, distribution, verdict, seconds=seconds, weights=self.weights, **facts
+        )
 
 
 def sizes_of(operands: Operands) -> dict[str, Any]:
@@ -185,8 +187,10 @@ def _carry(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     for length in ladder_lengths(sizes.max_digits):
         if tokens_of(task, (length, length)) > sizes.max_tokens:
             return
-        for kind, operands, chain, place in carry_problems(task, length, seed):
-            row = judge.row("carry", kind, operands, length=length, chain=chain, place=place)
+        for distribution, operands, chain, place in carry_problems(task, length, seed):
+            row = judge.row(
+                "carry", distribution, operands, length=length, chain=chain, place=place
+            )
             yield row | {"left": None, "right": None}
 
 
@@ -208,8 +212,8 @@ def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
         for shape in shapes(part, ladder_lengths(sizes.max_digits), sizes.max_tokens):
             most = max(1, min(FEW, SHARE // tokens_of(part.task, shape)))
             for family in maker.families(shape):
-                if family.kind in LADDER:
-                    # One kind at a time: the largest problems fill the memory alone.
+                if family.distribution in LADDER:
+                    # One at a time: the largest problems fill the memory alone.
                     yield from judge.rows("ladder", part, choose(part.is_valid, [family], most))
 
 
@@ -221,7 +225,7 @@ def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
             groups = {f"{number}": cell.problems for number, cell in enumerate(cells)}
             for cell, row in zip(cells, judge.rows("grid", part, groups), strict=True):
                 sides = {"left": cell.left, "right": cell.right}
-                yield row | {"kind": f"{part.sign}mixed"} | sides
+                yield row | {"distribution": f"{part.sign}mixed"} | sides
 
 
 def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:

@@ -278,7 +278,7 @@ def _certificate(run: Path, recipe: Recipe, weights: str) -> tuple[Row | None, s
     return certificate, ""
 
 
-ADDRESS = ("suite", "kind", "length", "operands", "left", "right", "chain", "place", "seed")
+ADDRESS = ("suite", "distribution", "length", "operands", "left", "right", "chain", "place", "seed")
 
 
 def _distinct(rows: Iterable[Row]) -> list[Row]:

@@ -76,8 +76,13 @@ def test_contexts_of_sums_are_those_of_the_core(base, window, form, reverse, nam
 TASKS = [
     *(Addition(2), Addition(3), Addition(2, "padded"), Addition(2, "natural", True)),
     *(Addition(2, "padded", True), Subtraction(2), Subtraction(3), Comparison(2), Increment(3)),
-    *(TimesDigit(3), ModularAddition(4, 2), ModularAddition(9, 3), ModularAddition(12, 6)),
-    *(ResidueAddition(5, 2), Parity(2), Reverse(2)),
+    *(
+        TimesDigit(3),
+        ModularAddition(4, base=2),
+        ModularAddition(9, base=3),
+        ModularAddition(12, base=6),
+    ),
+    *(ResidueAddition(5, base=2), Parity(2), Reverse(2)),
 ]
 
 

@@ -132,7 +132,7 @@ def test_every_recipe_has_suites(name):
             assert row["grade"] == "stressed"
             assert 1 <= row["length"] <= 11
             if row["operands"] == 2 and row["left"] and row["right"]:
-                part = parts.get(row["kind"][:2], task)
+                part = parts.get(row["distribution"][:2], task)
                 assert tokens_of(part, (row["left"], row["right"])) <= 350
 
 
@@ -168,10 +168,11 @@ def test_a_joint_task_has_the_suites_of_its_parts():
     recipe = replace(get_recipe("calculator"), steps=1, batch=8)
     model = train(recipe)
     rows = stress(model, recipe, "ladder", max_digits=10, max_tokens=3000)
-    assert {row["kind"].split()[0] for row in rows} == set("+-*/")
+    assert {row["distribution"].split()[0] for row in rows} == set("+-*/")
     assert {row["operands"] for row in rows} == {2}
     shapes_of = {
-        sign: {(r["left"], r["right"]) for r in rows if r["kind"][0] == sign} for sign in "+*/"
+        sign: {(r["left"], r["right"]) for r in rows if r["distribution"][0] == sign}
+        for sign in "+*/"
     }
     # A division of 10 x 10 digits has 3,106 columns.
     assert (10, 10) in shapes_of["*"]

@@ -1,6 +1,7 @@
 """Lines of every task: answered, shown with their work, or named as another task's."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -65,10 +66,10 @@ def test_modular_forms(task):
     p = task.modulus
     for line in ("12+34", f"(12+34)%{p}", f" ( 12 + 34 ) % {p} "):
         assert [digits.tolist() for digits in task.parse(line)] == [[1, 2], [3, 4]]
-    with pytest.raises(ValueError, match=f"modulus {p}, got '7'"):
-        task.parse("(12+34)%7")
-    with pytest.raises(ValueError, match="parentheses"):
-        task.parse(f"12+34%{p}")
+    for line in ("(12+34)%7", f"12+34%{p}", "(12+34)"):
+        with pytest.raises(ValueError, match=rf"like \(12\+34\)%{p}, got '{re.escape(line)}'"):
+            task.parse(line)
+    assert task.problem_text(Operands.from_ints([(12, 34)]), 0) == f"(12+34)%{p}=46"
 
 
 @pytest.mark.parametrize(("a", "b"), [(7, 12), (12, 7), (1000, 1), (5, 5), (0, 99999)])
@@ -77,9 +78,9 @@ def test_the_work_of_a_difference(a, b):
     (tokens,) = task.answer(Operands.from_ints([(a, b)]))
     width = max(len(str(a)), len(str(b)))
     assert task.shown_work([*tokens, task.vocabulary.eos, 3]) == [
-        f"difference      {(a - b) % 10**width:0{width}}",
-        f"sign            {'-' if a < b else '+':>{width}}",
-        f"absolute value  {abs(a - b):0{width}}",
+        f"difference  {(a - b) % 10**width:0{width}}",
+        f"sign        {'-' if a < b else '+':>{width}}",
+        f"answer      {abs(a - b):0{width}}",
     ]
 
 

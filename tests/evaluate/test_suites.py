@@ -119,7 +119,7 @@ def test_a_trained_model_passes_everything(trained):
         ("ladder", 10, 1),
         ("ladder", 1, 10),
     }
-    kinds = {row["kind"] for row in ladder if (row["left"], row["right"]) == (10, 10)}
+    kinds = {row["distribution"] for row in ladder if (row["left"], row["right"]) == (10, 10)}
     assert kinds == {"nines", "random", "complements", "borrows"}
 
 

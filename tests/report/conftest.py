@@ -67,7 +67,7 @@ def row(suite, kind, length, count, exact, **facts):
     empty = {"left": None, "right": None, "chain": None, "place": None}
     known = {
         "suite": suite,
-        "kind": kind,
+        "distribution": kind,
         "grade": grade,
         "length": length,
         "count": count,

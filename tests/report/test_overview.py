@@ -57,7 +57,7 @@ def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_pat
     shutil.copytree(short_run, run)
     row = {
         "suite": "ladder",
-        "kind": "nines",
+        "distribution": "nines",
         "grade": "stressed",
         "length": 50,
         "left": None,
@@ -69,7 +69,9 @@ def test_sums_of_as_long_but_more_operands_are_other_problems(short_run, tmp_pat
     }
     for kind in ("nines", "random"):
         for operands, count in ((1000, 2), (100, 9)):
-            rows = [{**row, "kind": kind, "operands": operands, "count": count, "exact": count}]
+            rows = [
+                {**row, "distribution": kind, "operands": operands, "count": count, "exact": count}
+            ]
             record(run, rows)
     assert overview(run).cells[5] == "1,000 numbers of 50 digits, 4 of 4 stressed"
 

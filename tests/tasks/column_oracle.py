@@ -35,21 +35,21 @@ TASKS = [
     ModularAddition(1000),
     ModularAddition(50),
     ModularAddition(2),
-    ModularAddition(8, 2),
-    ModularAddition(9, 3),
+    ModularAddition(8, base=2),
+    ModularAddition(9, base=3),
     ModularAddition(8),
     ModularAddition(25),
     ModularAddition(40),
     ModularAddition(1250),
-    ModularAddition(9, 6),
-    ModularAddition(48, 6),
-    ModularAddition(18, 12),
+    ModularAddition(9, base=6),
+    ModularAddition(48, base=6),
+    ModularAddition(18, base=12),
     ResidueAddition(51),
     ResidueAddition(101),
     ResidueAddition(151),
-    ResidueAddition(7, 2),
+    ResidueAddition(7, base=2),
     View(ResidueAddition(51)),
-    View(ResidueAddition(7, 2)),
+    View(ResidueAddition(7, base=2)),
     Copy(),
     Copy(3),
     Reverse(),
@@ -155,7 +155,7 @@ def result_of(task, operands):
         a, b = numbers
         return "<" if a < b else ">" if a > b else "="
     if isinstance(whole(task), ResidueAddition):
-        return str(sum(numbers) % whole(task).modulus)
+        return np.base_repr(sum(numbers) % whole(task).modulus, task.base).lower()
     if isinstance(task, Parity):
         return str(sum(operands[0]) % 2)
     if isinstance(task, Copy | Reverse):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy.typing as npt
-
 from arithtf.tasks.arithmetic.column_task import ColumnTask
+from arithtf.tasks.arithmetic.task import Longs
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
 
@@ -16,7 +15,6 @@ class Addition(ColumnTask):
     """Sums a + b, the answer least significant digit first: 57+68 is written ^57+68=521$.
 
     Args:
-        base: number base, 2..128.
         format: "natural" (operands as written, without leading zeros) or "padded" (both
             zero-padded to the longer one, the answer to one digit more).
         reverse_operands: operands least significant digit first. The answer always is.
@@ -25,7 +23,6 @@ class Addition(ColumnTask):
         ValueError: a base or format that does not exist.
     """
 
-    base: int = 10
     format: Literal["natural", "padded"] = "natural"
     reverse_operands: bool = False
 
@@ -42,30 +39,19 @@ class Addition(ColumnTask):
         """One row: the digit of each column's sum; the state is the carry."""
         padded = self.format == "padded"
         row = Pass(
-            step=lambda carry, column: divmod(carry + sum(max(d, 0) for d in column), self.base),
+            step=lambda carry, column: divmod(carry + sum(column), self.base),
             finish=lambda carry: (carry,) if carry or padded else (),
         )
-        return Rule(
-            passes=(row,),
-            numbers=2,
-            padded=padded,
-            reversed=self.reverse_operands,
-            symmetric=True,
-        )
+        way = {"padded": padded, "reversed": self.reverse_operands}
+        return Rule(passes=(row,), numbers=2, ended=0, symmetric=True, **way)
 
     def truth(self, *operands: int) -> int:
         """The sum."""
         return sum(operands)
 
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> an ordinary number, most significant digit first.
-
-        Raises:
-            ValueError: no digits, a token that is not a digit, or, in the natural format, a
-                leading zero.
-        """
-        tokens = self.written(answer_tokens)
-        number = self.number(tokens)
+    def answer_text(self, tokens: Longs) -> str:
+        """An ordinary number; the natural format has no zeros in front."""
+        number = super().answer_text(tokens)
         if self.format == "natural" and len(number) < tokens.size:
             raise ValueError("the answer has a leading zero; the natural format writes none")
         return number

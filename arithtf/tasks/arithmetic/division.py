@@ -38,8 +38,6 @@ class Division(ScratchpadTask):
         ValueError: a base that does not exist.
     """
 
-    base: int = 10
-
     name = "division"
     sign = "/"
     example = "100/7"

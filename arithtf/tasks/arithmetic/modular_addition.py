@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.column_task import ColumnTask
-from arithtf.tasks.arithmetic.operands import Bytes
+from arithtf.tasks.arithmetic.operands import int_digits
+from arithtf.tasks.arithmetic.task import Longs
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 from arithtf.tasks.vocabulary import digit_vocabulary
 
@@ -22,10 +22,12 @@ _State = tuple[int, int]
 _Step = Callable[[_State, tuple[int, ...]], tuple[_State, int]]
 
 
+@dataclass(frozen=True)
 class SumModulo(ColumnTask):
     """Sums a + b modulo a number: what two tasks have in common."""
 
-    modulus: int
+    modulus: int = 10
+    base: int = field(default=10, kw_only=True)
 
     sign = "+"
 
@@ -34,25 +36,14 @@ class SumModulo(ColumnTask):
         """Like "(12+34)%101"."""
         return f"(12+34)%{self.modulus}"
 
-    def truth(self, *operands: int) -> int | str:
+    @property
+    def frame(self) -> tuple[str, str]:
+        """Of (12+34)%101, "(" and ")%101"."""
+        return "(", f")%{self.modulus}"
+
+    def truth(self, *operands: int) -> int:
         """The sum modulo p."""
         return sum(operands) % self.modulus
-
-    def parse(self, line: str) -> tuple[Bytes, ...]:
-        """A sum like "(12+34)%101", or "12+34" -> operands' digits, most significant first.
-
-        Raises:
-            ValueError: another modulus than the task's, or what is wrong with the line.
-        """
-        total, percent, given = line.rpartition("%")
-        if not percent:
-            return super().parse(line)
-        if given.strip() != str(self.modulus):
-            raise ValueError(f"expected the modulus {self.modulus}, got {given.strip()!r}")
-        total = total.strip()
-        if not (total.startswith("(") and total.endswith(")")):
-            raise ValueError(f"expected parentheses around the sum, like {self.example}")
-        return super().parse(total[1:-1])
 
 
 class Parts(NamedTuple):
@@ -112,7 +103,6 @@ class ModularAddition(SumModulo):
 
     Args:
         modulus: any divisor of a power of the base, of the first form or with q <= 240.
-        base: number base, 2..128.
 
     Raises:
         ValueError: a modulus that divides no power of the base, or whose residues are too many for
@@ -120,7 +110,6 @@ class ModularAddition(SumModulo):
     """
 
     modulus: int = 1000
-    base: int = 10
 
     name = "modular-addition"
 
@@ -158,7 +147,14 @@ class ModularAddition(SumModulo):
             step=self._residue_step() if running else self._digit_step(),
             finish=lambda state: (1,) if state[1] == 1 and not running else (),
         )
-        return Rule(passes=(row,), numbers=2, limit=self.form.columns, symmetric=True)
+        return Rule(
+            passes=(row,),
+            numbers=2,
+            limit=self.form.columns,
+            symmetric=True,
+            ended=0,
+            running=running and self.form.digits == 0,
+        )
 
     def _digit_step(self) -> _Step:
         """States (columns read, carry); the top column counts modulo d."""
@@ -167,7 +163,7 @@ class ModularAddition(SumModulo):
 
         def step(state: _State, column: tuple[int, ...]) -> tuple[_State, int]:
             done, carry = state
-            total = carry + _sum(column)
+            total = carry + sum(column)
             if done >= columns - 1:
                 return (columns, 0), total % top
             return (done + 1, total // base), total % base
@@ -184,27 +180,21 @@ class ModularAddition(SumModulo):
                 return state, before
             if done <= digits:  # from a column's sum only its carry goes on
                 before = int(before >= base)
-            after = before + _sum(column) * base ** max(0, done - digits)
+            after = before + sum(column) * base ** max(0, done - digits)
             if done >= digits:
                 after %= residue
             return (done + 1, after), after
 
         return step
 
-    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
-        """All tokens but the last are work where each of them is a residue; else none are."""
-        whole = self.running and self.form.digits == 0
-        return answer_tokens.size - 1 if whole else 0
-
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> an ordinary number, most significant digit first.
+    def answer_text(self, tokens: Longs) -> str:
+        """An ordinary number, most significant digit first.
 
         Raises:
-            ValueError: no tokens, or one that cannot stand where it does.
+            ValueError: a token that cannot stand where it does.
         """
-        tokens = self.written(answer_tokens)
-        if not self.running:
-            return self.number(tokens)
+        if not self.running or self.form.digits == 0:
+            return super().answer_text(tokens)
         low, top = tokens[:-1][: self.form.digits], int(tokens[-1])
         above = tokens[self.form.digits :]
         if tokens.min() < 0 or (low >= 2 * self.base).any() or (above >= self.form.residue).any():
@@ -212,12 +202,4 @@ class ModularAddition(SumModulo):
                 f"the answer has a residue that is not below {self.form.residue}, or a column's "
                 f"sum that is not below {2 * self.base}"
             )
-        digits = [*(low % self.base)]
-        while top or not digits:
-            digits.append(top % self.base)
-            top //= self.base
-        return self.number(np.array(digits, np.int64))
-
-
-def _sum(column: tuple[int, ...]) -> int:
-    return sum(max(digit, 0) for digit in column)
+        return self.number(np.append(low % self.base, int_digits(top, self.base)[::-1]))

@@ -33,8 +33,6 @@ class Multiplication(ScratchpadTask):
         ValueError: a base that does not exist, or whose tables would be too large.
     """
 
-    base: int = 10
-
     name = "multiplication"
     sign = "*"
     example = "12*34"

@@ -28,14 +28,12 @@ class RunningSum(ScratchpadTask):
     the digit 0; then 24.
 
     Args:
-        base: number base, 2..128.
         terms: operands of the problems that are drawn. Given problems can have any number from 2.
 
     Raises:
         ValueError: a base that does not exist, or less than two terms.
     """
 
-    base: int = 10
     terms: int = 3
 
     name = "running-sum"

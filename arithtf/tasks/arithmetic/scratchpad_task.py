@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -13,20 +14,26 @@ import numpy.typing as npt
 from arithtf import _core
 from arithtf.tasks.arithmetic.scratchpad import Scratchpad
 from arithtf.tasks.arithmetic.scratchpad_tables import core_task
-from arithtf.tasks.arithmetic.task import ArithmeticTask
+from arithtf.tasks.arithmetic.task import ArithmeticTask, aligned
 from arithtf.tasks.instances import Segments
 
 ROW = "#"
 """The mark that begins a row."""
 
 
+@dataclass(frozen=True)
 class ScratchpadTask(ArithmeticTask):
     """A task solved by rows of work. How long each part is depends on operand lengths alone.
 
     Problems drawn for training are not uniform: in half of them each digit is the largest of three,
     in all operands, so that what many large digits need is not rare in training. Problems of the
     splits "test" and "all" are uniform.
+
+    Args:
+        base: number base, 2..128.
     """
+
+    base: int = 10
 
     symbols = (ROW,)
 
@@ -75,9 +82,7 @@ class ScratchpadTask(ArithmeticTask):
             shown.append((label, text))
             ended |= bool(row[0] == self.vocabulary.equals)
         shown = [_counted(*row, len([*alike])) for row, alike in groupby(shown)]
-        left = max((len(label) for label, _ in shown), default=0)
-        right = max((len(text) for _, text in shown), default=0)
-        return [f"{label:<{left}}  {text:>{right}}" for label, text in shown]
+        return aligned(shown)
 
     @abstractmethod
     def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:

@@ -23,12 +23,7 @@ class Subtraction(ColumnTask):
     as the longer operand has: if a borrow is left over, they are the complement of b - a. What is
     left over is written as the sign, "+" or "-", which every later query sees. The answer is these
     digits again, or their complement.
-
-    Args:
-        base: number base, 2..128.
     """
-
-    base: int = 10
 
     name = "subtraction"
     sign = "-"
@@ -40,7 +35,7 @@ class Subtraction(ColumnTask):
         words, base = self.vocabulary, self.base
 
         def subtract(borrow: int, column: tuple[int, ...]) -> tuple[int, int]:
-            rest = max(column[0], 0) - max(column[1], 0) - borrow
+            rest = column[0] - column[1] - borrow
             return int(rest < 0), rest % base
 
         def absolute(state: State, column: tuple[int, ...]) -> tuple[State, int]:
@@ -58,7 +53,7 @@ class Subtraction(ColumnTask):
             finish=lambda borrow: (words.id("-" if borrow else "+"),),
         )
         answer = Pass(start=lambda borrow: (0, bool(borrow), borrow), step=absolute)
-        return Rule(passes=(difference, answer), numbers=2)
+        return Rule(passes=(difference, answer), numbers=2, ended=0)
 
     def truth(self, *operands: int) -> int:
         """The difference."""
@@ -67,20 +62,6 @@ class Subtraction(ColumnTask):
     def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
         """The difference is work; the sign and the absolute value are the answer."""
         return answer_tokens.size // 2
-
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> an ordinary number with its sign.
-
-        Raises:
-            ValueError: tokens that are not digits, a sign and as many digits.
-        """
-        tokens = self.written(answer_tokens)
-        length = tokens.size // 2
-        if tokens.size % 2 == 0 or length == 0:
-            raise ValueError("expected digits, a sign and as many digits")
-        text = self.answer_text(tokens[length:])
-        self.digits(tokens[:length])
-        return text
 
     def answer_text(self, tokens: Longs) -> str:
         """The sign and the absolute value as an ordinary number.
@@ -97,20 +78,3 @@ class Subtraction(ColumnTask):
         if number == "0":
             raise ValueError("the answer is a negative zero")
         return f"-{number}"
-
-    def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
-        """The difference with its sign and the absolute value, digits above each other's columns.
-
-        Raises:
-            ValueError: there are none.
-        """
-        tokens, words = self.written(answer_tokens), self.vocabulary
-        signs = np.flatnonzero(np.isin(tokens, [words.id("+"), words.id("-")]))
-        first = int(signs[0]) if signs.size else tokens.size
-        difference, sign, rest = np.split(tokens, [first, first + 1])
-        width = max(difference.size, rest.size)
-        return [
-            f"difference      {words.text(difference[::-1]):>{width}}",
-            f"sign            {words.text(sign):>{width}}",
-            f"absolute value  {words.text(rest[::-1]):>{width}}",
-        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -51,13 +52,12 @@ class ArithmeticTask(Task):
     true answer is, and where its lines differ from "operands with a sign between them".
 
     `sign` stands between the operands, `symbols` are further tokens, `values` says up to which
-    number tokens are numbers. Operands of `strings` may begin with zeros.
+    number tokens are numbers.
     """
 
     base: int
     sign: ClassVar[str] = ""
     symbols: ClassVar[tuple[str, ...]] = ()
-    strings: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.vocabulary  # noqa: B018  refuses a base that does not exist
@@ -74,6 +74,16 @@ class ArithmeticTask(Task):
         Args:
             operands: integers; of a task on strings, texts.
         """
+
+    @property
+    def strings(self) -> bool:
+        """Whether operands may begin with zeros."""
+        return False
+
+    @property
+    def frame(self) -> tuple[str, str]:
+        """What a person may write before and after the operands: of (12+34)%7, "(" and ")%7"."""
+        return "", ""
 
     @property
     def values(self) -> int:
@@ -243,6 +253,7 @@ class ArithmeticTask(Task):
         Raises:
             ValueError: what is wrong with the line.
         """
+        line = self._unframed(line)
         if not self.sign:
             name = "the string" if self.strings else "operand"
             return (text_digits(line, self.base, name=name, strip=not self.strings),)
@@ -255,6 +266,19 @@ class ArithmeticTask(Task):
             )
         names = ("the first operand", "the second operand")
         return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
+
+    def _unframed(self, line: str) -> str:
+        """The operands alone; spaces are allowed between all parts of the frame."""
+        if self.frame == ("", ""):
+            return line
+        before, after = (
+            r"\s*".join(map(re.escape, re.findall(r"\w+|\S", text))) for text in self.frame
+        )
+        if found := re.fullmatch(rf"\s*{before}(.*?)\s*{after}\s*", line):
+            return found[1]
+        if set("".join(self.frame)) - {*self.sign, *DIGITS} & {*line}:
+            raise ValueError(f"expected a problem like {self.example}, got {line.strip()[:80]!r}")
+        return line
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """Answer tokens as generated -> an ordinary number, most significant digit first.
@@ -280,7 +304,8 @@ class ArithmeticTask(Task):
 
     def question(self, operands: Sequence[str]) -> str:
         """Operands as a person writes the problem."""
-        return self.sign.join(operands)
+        before, after = self.frame
+        return before + self.sign.join(operands) + after
 
     def problem_text(self, operands: Operands, i: int) -> str:
         """Problem i with its true answer, like "7-12=-5".
@@ -294,7 +319,9 @@ class ArithmeticTask(Task):
 
     def text(self, value: int) -> str:
         """An integer as text in the task's base."""
-        return "-" * (value < 0) + digits_text(int_digits(abs(value), self.base))
+        return "-" * (value < 0) + self.number(
+            int_digits(abs(value), self.base)[::-1].astype(np.int64)
+        )
 
     def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
         """All that a model wrote, as aligned rows for people; by default one row, as written.
@@ -345,6 +372,13 @@ class ArithmeticTask(Task):
             ValueError: see `digits`.
         """
         return digits_text(strip_zeros(self.digits(tokens)[::-1]))
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Labels and texts as lines, the texts right-aligned below each other."""
+    left = max((len(label) for label, _ in rows), default=0)
+    right = max((len(text) for _, text in rows), default=0)
+    return [f"{label:<{left}}  {text:>{right}}" for label, text in rows]
 
 
 def as_arithmetic(task: Task) -> ArithmeticTask:

@@ -9,7 +9,7 @@ every local context (`arithtf.certify.cover.columns`), and all that an independe
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from arithtf.tasks.vocabulary import DigitVocabulary
 
 ABSENT = -1
 """The digit of an operand in columns where it has ended."""
+
+Step = Callable[[Any, tuple[int, ...]], tuple[Hashable, int]]
 
 _NO_TOKEN = 255
 _TAIL = 2  # tokens of a row's end at most: one more digit and EOS
@@ -45,7 +47,7 @@ class Pass:
         end: segment of the row's last token, which goes on counting; None in the last row.
     """
 
-    step: Callable[[Any, tuple[int, ...]], tuple[Hashable, int]]
+    step: Step
     start: Hashable | Callable[[Any], Hashable] = 0
     finish: Callable[[Any], tuple[int, ...]] = _nothing
     row: str = "answer"
@@ -72,6 +74,9 @@ class Rule:
         related: half of the problems drawn "uniform" agree in a random number of low digits, which
             independent operands hardly ever do.
         symmetric: exchanging the digits of a column between the operands changes no token.
+        ended: what `step` reads where an operand has ended, ABSENT or a digit: for sums 0.
+        running: every token of the last row is the answer to the columns so far, and the last one
+            the answer to the problem.
     """
 
     passes: tuple[Pass, ...]
@@ -84,6 +89,13 @@ class Rule:
     limit: int = 0
     related: bool = False
     symmetric: bool = False
+    ended: int = ABSENT
+    running: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ended != ABSENT:
+            read = tuple(replace(row, step=_ending(row.step, self.ended)) for row in self.passes)
+            object.__setattr__(self, "passes", read)
 
     @property
     def arity(self) -> int:
@@ -94,6 +106,10 @@ class Rule:
         """The digits that a column can have."""
         digits = range(base) if self.padded else range(ABSENT, base)
         return (c for c in product(digits, repeat=self.numbers) if max(c) > ABSENT)
+
+
+def _ending(step: Step, digit: int) -> Step:
+    return lambda state, column: step(state, tuple(digit if d == ABSENT else d for d in column))
 
 
 class Table(NamedTuple):

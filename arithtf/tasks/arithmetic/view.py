@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,21 @@ from arithtf import _core
 from arithtf.tasks.arithmetic.operands import Bytes, Operands
 from arithtf.tasks.arithmetic.task import ArithmeticTask, Longs
 from arithtf.tasks.base import Address, Draw
-from arithtf.tasks.instances import Instances, Segments
-from arithtf.tasks.vocabulary import DigitVocabulary
+from arithtf.tasks.instances import Instances
+
+
+class _Same:
+    """What a view has of its task: the attribute of the same name."""
+
+    def __set_name__(self, owner: type[View], name: str) -> None:
+        self.name = name
+
+    def __get__(self, view: View | None, owner: type[View]) -> Any:
+        return self if view is None else getattr(view.of, self.name)
+
+
+def _same() -> Any:
+    return _Same()
 
 
 @dataclass(frozen=True)
@@ -43,70 +56,26 @@ class View(ArithmeticTask):
         if self.scratchpad not in ("blank", "absent"):
             raise ValueError(f"expected scratchpad 'blank' or 'absent', got {self.scratchpad!r}")
 
-    @property
-    def base(self) -> int:  # type: ignore[override]
-        """That of the task."""
-        return self.of.base
-
-    @property
-    def core(self) -> _core.Task:
-        """That of the task."""
-        return self.of.core
-
-    @property
-    def sign(self) -> str:  # type: ignore[override]
-        """That of the task."""
-        return self.of.sign
-
-    @property
-    def strings(self) -> bool:  # type: ignore[override]
-        """That of the task."""
-        return self.of.strings
-
-    @property
-    def vocabulary(self) -> DigitVocabulary:
-        """That of the task."""
-        return self.of.vocabulary
-
-    @property
-    def segments(self) -> Segments:
-        """Those of the task."""
-        return self.of.segments
-
-    @property
-    def example(self) -> str:
-        """That of the task."""
-        return self.of.example
-
-    @property
-    def arity(self) -> int:
-        """That of the task."""
-        return self.of.arity
-
-    @property
-    def distributions(self) -> tuple[str, ...]:
-        """Those of the task."""
-        return self.of.distributions
-
-    def truth(self, *operands: int) -> int | str:
-        """That of the task."""
-        return self.of.truth(*operands)
-
-    def describe_lengths(self, lengths: tuple[int, int]) -> str:
-        """Those of the task."""
-        return self.of.describe_lengths(lengths)
-
-    def is_valid(self, problem: tuple[Bytes, ...]) -> bool:  # type: ignore[override]
-        """As the task judges."""
-        return self.of.is_valid(problem)
-
-    def stress_lengths(self, length: int) -> list[tuple[int, ...]]:
-        """Those of the task."""
-        return self.of.stress_lengths(length)
-
-    def parse(self, line: str) -> tuple[Bytes, ...]:
-        """As the task reads it."""
-        return self.of.parse(line)
+    base = _same()
+    core = _same()
+    sign = _same()
+    strings = _same()
+    vocabulary = _same()
+    segments = _same()
+    example = _same()
+    arity = _same()
+    distributions = _same()
+    truth = _same()
+    operands = _same()
+    describe_lengths = _same()
+    is_valid = _same()
+    stress_lengths = _same()
+    parse = _same()
+    question = _same()
+    problem_text = _same()
+    in_test_split = _same()
+    max_answer_tokens = _same()
+    sequence_length = _same()
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
         """As the task renders an answer whose work was left out.
@@ -115,22 +84,6 @@ class View(ArithmeticTask):
             ValueError: tokens that are no answer.
         """
         return self.of.answer_text(self.written(answer_tokens))
-
-    def question(self, operands: list[str]) -> str:  # type: ignore[override]
-        """As the task writes it."""
-        return self.of.question(operands)
-
-    def problem_text(self, operands: Operands, i: int) -> str:
-        """As the task writes it."""
-        return self.of.problem_text(operands, i)
-
-    def in_test_split(self, operands: Operands) -> npt.NDArray[np.bool_]:
-        """Those of the task."""
-        return self.of.in_test_split(operands)
-
-    def operands(self, address: Address, draw: Draw, *, threads: int = 0) -> Operands:
-        """The task's problems."""
-        return self.of.operands(address, draw, threads=threads)
 
     def sample(self, address: Address, draw: Draw, *, threads: int = 0) -> Instances:
         """The task's problems, their work left out."""
@@ -164,14 +117,6 @@ class View(ArithmeticTask):
     def answer(self, operands: Operands) -> list[Bytes]:
         """The true answers alone."""
         return [t[self.of.scratchpad_length(t) :] for t in self.of.answer(operands)]
-
-    def max_answer_tokens(self, lengths: npt.ArrayLike) -> Longs:
-        """That of the task: a bound."""
-        return self.of.max_answer_tokens(lengths)
-
-    def sequence_length(self, lengths: npt.ArrayLike) -> Longs:
-        """That of the task: a bound."""
-        return self.of.sequence_length(lengths)
 
     def _work_lengths(self, made: Instances) -> Longs:
         """Tokens of work of each solved instance, [B]."""

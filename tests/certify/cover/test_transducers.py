@@ -1,7 +1,7 @@
 """Covering sets of column tasks show exactly the contexts that occur, as brute force finds them."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -57,10 +57,10 @@ def paired_columns(task):
 class Mixed(ColumnTask):
     """A running sum of 2a + b modulo the base, read and written in any order."""
 
-    padded: bool
-    reversed: bool
-    from_left: bool
-    base: int = 3
+    padded: bool = False
+    reversed: bool = False
+    from_left: bool = False
+    base: int = field(default=3, kw_only=True)
 
     name = "mixed"
     sign = "+"
@@ -104,13 +104,13 @@ LOCAL = [
     (Increment(5), couplings.digit_columns, [(1, 1)], 5),
     (TimesDigit(3), couplings.digit_columns, [(1, 0), (0, 0)], 6),
     (TimesDigit(5), couplings.digit_columns, [(1, 0), (0, 0)], 5),
-    (ModularAddition(4, 2), couplings.modular_columns, [(1, 0), (0, 1)], 5),
-    (ModularAddition(3, 3), couplings.modular_columns, [(1, 0), (0, 1)], 4),
-    (ModularAddition(2, 4), couplings.modular_columns, [(1, 0), (0, 1)], 3),
-    (ModularAddition(4, 6), couplings.modular_columns, [(0, 0), (0, 2)], BELOW),
-    (ModularAddition(9, 6), couplings.modular_columns, [(1, 0), (0, 2)], BELOW),
-    (ResidueAddition(5, 2), couplings.from_left, [(0, 0)], 6),
-    (ResidueAddition(4, 3), couplings.from_left, [(0, 0)], 4),
+    (ModularAddition(4, base=2), couplings.modular_columns, [(1, 0), (0, 1)], 5),
+    (ModularAddition(3, base=3), couplings.modular_columns, [(1, 0), (0, 1)], 4),
+    (ModularAddition(2, base=4), couplings.modular_columns, [(1, 0), (0, 1)], 3),
+    (ModularAddition(4, base=6), couplings.modular_columns, [(0, 0), (0, 2)], BELOW),
+    (ModularAddition(9, base=6), couplings.modular_columns, [(1, 0), (0, 2)], BELOW),
+    (ResidueAddition(5, base=2), couplings.from_left, [(0, 0)], 6),
+    (ResidueAddition(4, base=3), couplings.from_left, [(0, 0)], 4),
     (Copy(3), couplings.from_left, [(0, 0)], 4),
     (Copy(2), couplings.from_left, [(2, 1)], 7),
     (Reverse(3), couplings.digit_columns, [(0, 0)], 4),

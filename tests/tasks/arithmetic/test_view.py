@@ -215,5 +215,5 @@ def test_views_of_the_calculator():
 def test_what_is_no_view():
     with pytest.raises(ValueError, match="'blank' or 'absent', got 'full'"):
         View(Parity(), "full")
-    view = View(ResidueAddition(7, 2), "blank")
+    view = View(ResidueAddition(7, base=2), "blank")
     assert task_from_dict(json.loads(json.dumps(task_to_dict(view)))) == view
