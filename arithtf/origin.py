@@ -51,10 +51,11 @@ class Registry(Mapping[str, T], Generic[T]):
     """Objects of one kind by name, those of arithtf first; others are found where they are.
 
     Args:
-        kind: "task"; packages register in the entry points' group "arithtf.tasks".
+        kind: "task".
         expected: what such an object is, for errors: "a subclass of Task".
         fits: whether an object is one.
         tag: the field under which JSON has an object's name (see `arithtf.plain`).
+        plural: packages register in the entry points' group "arithtf.tasks"; kind and s if empty.
         listed: where people find all names, for errors; the names themselves if empty.
     """
 
@@ -65,11 +66,13 @@ class Registry(Mapping[str, T], Generic[T]):
         fits: Callable[[Any], bool],
         *,
         tag: str = "name",
+        plural: str = "",
         listed: str = "",
     ) -> None:
         """Make an empty one."""
         self.kind, self.expected, self.fits = kind, expected, fits
         self.tag, self.listed = tag, listed
+        self._group = f"arithtf.{plural or f'{kind}s'}"
         self._objects: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -126,7 +129,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return name_of(value)
 
     def _entry_point(self, name: str) -> Any:
-        offered = {e.name: e for e in metadata.entry_points(group=f"arithtf.{self.kind}s")}
+        offered = {e.name: e for e in metadata.entry_points(group=self._group)}
         if name in offered:
             return offered[name].load()
         known = [*self, *offered]

@@ -8,6 +8,7 @@ Classes that write themselves have methods `to_dict` and `from_dict`.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import types
@@ -158,6 +159,12 @@ def field_types(cls: Any) -> dict[str, Any]:
         return {}
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls) if field.init}
+
+
+def returns(value: Any, cls: type) -> bool:
+    """Whether a function says that it returns an object of a class."""
+    said = inspect.get_annotations(value).get("return") if inspect.isfunction(value) else None
+    return said in (cls, cls.__name__)
 
 
 def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:

@@ -10,6 +10,7 @@
 | eval.jsonl | evaluations, appended |
 | certificate.json | the certificate |
 | report.html | the report |
+| cell.json, failure.json | in a study: what was done, by which code; how it failed |
 
 Files are the truth. Whole files are written beside their place, flushed to disk and renamed.
 """
@@ -25,7 +26,7 @@ import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,11 +48,17 @@ FILES = (
     "certificate.json",
     "report.html",
     "summary.json",
+    "cell.json",
+    "failure.json",
 )
 
 
 class RunError(Exception):
     """A run directory cannot be used as asked; the message says why and what to do."""
+
+
+class RunBusy(RunError):
+    """Another process is writing to the run directory."""
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -145,6 +152,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a .jsonl file as a whole, atomically."""
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Append one line of JSON in a single write, in place of a line that a kill cut off."""
     with _named(path), open(path, "a+b") as file:
@@ -160,13 +173,13 @@ def lock(run: Path) -> Iterator[None]:
     """Hold the run directory against a second writer; freed by the system when the process ends.
 
     Raises:
-        RunError: another process is writing there.
+        RunBusy: another process is writing there.
     """
     with open(run / ".lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(
+            raise RunBusy(
                 f"another process is writing to {run}; wait for it or choose another --out"
             ) from None
         yield

@@ -210,6 +210,51 @@ COMMANDS = {
             "arithtf discover copy --seed 3 --out runs/found",
         ),
     ),
+    "study": Command(
+        "study:study",
+        "grids of recipes and seeds: run by any number of workers, boards of what came of them",
+        (
+            _argument(
+                "action",
+                "list: all studies; run: train and evaluate what nobody else is at; status: where "
+                "every cell stands; predict: write predictions.json, before a run; board: the "
+                "figures",
+                choices=("list", "run", "status", "predict", "board"),
+            ),
+            _argument(
+                "study",
+                "name of a study, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME",
+                metavar="STUDY",
+                nargs="?",
+            ),
+            _argument(
+                "settings",
+                "parameters of the study, as in recipes=parity,copy seeds=8",
+                nargs="*",
+                metavar="PARAMETER=VALUE",
+            ),
+            _out("folder of the study (studies/ and its name)"),
+            _argument(
+                "--shard",
+                "run: only every N-th cell from the I-th on, I from 0; under torchrun and in Slurm "
+                "arrays the part of this process, else all",
+                metavar="I/N",
+            ),
+            _flag("--retry", "run: try cells that failed before once more"),
+            _flag("--json", "board, status, list: as JSON"),
+            _argument(
+                "--markdown", "board: write it as Markdown too", type=new_file, metavar="FILE"
+            ),
+            _argument("--html", "board: write it as a page too", type=new_file, metavar="FILE"),
+        ),
+        (
+            "arithtf study list",
+            "arithtf study run seeds recipes=parity,copy seeds=8",
+            "arithtf study run my_study.py:widths --shard 0/2",
+            "arithtf study status seeds recipes=parity,copy seeds=8",
+            "arithtf study board seeds recipes=parity,copy seeds=8 --markdown board.md",
+        ),
+    ),
     "data": Command(
         "data:data",
         "show a recipe's instances: tokens, ids and targets, aligned",

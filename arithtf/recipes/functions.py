@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from arithtf.origin import Registry
 from arithtf.overrides import Changes, override, parsed
-from arithtf.plain import field_types
+from arithtf.plain import field_types, returns
 from arithtf.recipes.recipe import Recipe
 from arithtf.tasks import Coupling, Task, couplings
 
@@ -67,30 +67,24 @@ def recipe(task: T) -> Callable[[Callable[[T], Recipe]], RecipeFunction[T]]:
     return lambda function: RecipeFunction(function, task)
 
 
-def _returns(value: Any, cls: type) -> bool:
-    """Whether a function says that it returns an object of a class."""
-    said = inspect.get_annotations(value).get("return") if inspect.isfunction(value) else None
-    return said in (cls, cls.__name__)
-
-
 RECIPES: Registry[RecipeFunction[Any]] = Registry(
     "recipe",
     "a Recipe or a function that returns one (-> Recipe)",
-    lambda v: isinstance(v, Recipe | RecipeFunction) or _returns(v, Recipe),
+    lambda v: isinstance(v, Recipe | RecipeFunction) or returns(v, Recipe),
     listed="`arithtf data` lists all",
 )
 
 COUPLINGS: Registry[Callable[[Any], Coupling]] = Registry(
     "coupling",
     "a Coupling or a function of a task that returns one (-> Coupling)",
-    lambda v: isinstance(v, Coupling) or _returns(v, Coupling),
+    lambda v: isinstance(v, Coupling) or returns(v, Coupling),
 )
 for _name, _function in vars(couplings).items():
-    if _returns(_function, Coupling) and len(inspect.signature(_function).parameters) == 1:
+    if returns(_function, Coupling) and len(inspect.signature(_function).parameters) == 1:
         COUPLINGS.add(_name.replace("_", "-"), _function)
 
 
-def get_recipe(name: str, *settings: str, **fields: Any) -> Recipe:
+def get_recipe(name: str, /, *settings: str, **fields: Any) -> Recipe:
     """A recipe by name, with other values in some of its fields.
 
     `get_recipe("addition", "task.base=16", "model.width=96")` is what `arithtf train addition

@@ -11,7 +11,7 @@
 
 from arithtf.callable import make_callable
 from arithtf.train.data import Inputs, LocalContexts, batches
-from arithtf.train.interrupt import Interrupted
+from arithtf.train.interrupt import Interrupted, terminable
 from arithtf.train.loop import STATE_FORMAT, Loop, TrainingDiverged, train
 from arithtf.train.metrics import Metrics
 from arithtf.train.objectives import OBJECTIVES
@@ -28,6 +28,7 @@ __all__ = [
     "Metrics",
     "TrainingDiverged",
     "batches",
+    "terminable",
     "train",
 ]
 

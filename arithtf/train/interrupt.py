@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
@@ -17,12 +18,39 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         message: what was reached, and how to go on.
-        number: of the signal; a command that it ends exits with 128 more, as shells expect.
+        number: of the signal.
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
-        self.code = 128 + number
+        self.number = number
+
+    @property
+    def code(self) -> int:
+        """The exit code of a command that the signal ends, as shells expect it."""
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM raises `Interrupted`, as Ctrl-C raises KeyboardInterrupt.
+
+    So what is held is let go of. A signal that the process ignores stays ignored.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("terminated", number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or before in (signal.SIG_IGN, None):
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Deferred:

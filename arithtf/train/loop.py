@@ -8,7 +8,6 @@ run that was killed at any moment and resumed ends in the same bytes as one that
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import sys
@@ -35,6 +34,7 @@ from arithtf.runs import (
     save_weights,
     write_atomic,
     write_json,
+    write_lines,
 )
 from arithtf.threads import torch_threads
 from arithtf.train.data import Inputs, batches
@@ -261,9 +261,7 @@ class Loop:
     def _cut_metrics(self, run: Path) -> None:
         """Cut the metrics back to the steps that the checkpoint holds; without one, to none."""
         rows = read_lines(run / "metrics.jsonl")
-        kept = [row for row in rows if row["step"] <= self.done]
-        text = "".join(json.dumps(row) + "\n" for row in kept)
-        write_atomic(run / "metrics.jsonl", lambda file: file.write(text.encode()))
+        write_lines(run / "metrics.jsonl", (row for row in rows if row["step"] <= self.done))
 
 
 def facts() -> dict[str, Any]:
