@@ -8,8 +8,8 @@
 #   bench/gpu.sh build test           # some parts
 #   bench/gpu.sh build boards         # fresh weights to certificates, eight seeds, eight minutes
 #
-# Results go to bench/results/: gpu-*.txt, and rows to attention.jsonl, step.jsonl and seeds.jsonl;
-# after each part all of these are copied to the folder OUT, if that is set.
+# Results go to bench/results/: gpu-*.txt, rows to attention.jsonl and step.jsonl, boards to
+# gpu-boards.json; after each part all of these are copied to the folder OUT, if that is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -69,18 +69,19 @@ ladder() {
 }
 
 boards() {
-  local name failed=0
+  local study=(seeds recipes=addition,multiplication seeds=8 --out "$run-seeds") failed=0
   [ -z "${DRY:-}" ] || return 0
-  for name in addition multiplication; do
-    limit 210 "$python" -m bench seeds --recipe "$name" --seeds 8 --write || failed=$?
-  done
+  # Only what this script left there: finished cells are not trained again.
+  [ "$run" != runs/gpu ] || rm -rf runs/gpu-seeds
+  limit 420 "$python" -m arithtf study run "${study[@]}" || failed=$?
+  "$python" -m arithtf study board "${study[@]}" --json > "$results/gpu-boards.json" || failed=$?
   return $failed
 }
 
 # What there is so far, so that it outlives the machine even if a later part does not end.
 collect() {
   local file
-  for file in "$results"/gpu-*.txt "$results"/{attention,step,seeds}.jsonl; do
+  for file in "$results"/gpu-*.txt "$results"/{attention,step}.jsonl "$results/gpu-boards.json"; do
     [ -z "${OUT:-}" ] || [ ! -e "$file" ] || cp "$file" "$OUT"/
   done
 }

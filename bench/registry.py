@@ -8,12 +8,13 @@ import inspect
 import os
 import pkgutil
 import platform
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from arithtf.studies.provenance import git
 
 Row = dict[str, Any]
 Benchmark = Callable[..., Iterable[Row]]
@@ -76,9 +77,11 @@ def facts() -> Row:
     import torch
 
     found: Row = {
-        "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
+        "commit": git(ROOT, "rev-parse", "--short=12", "HEAD") or "unknown",
         # Rows that were appended before are no change of what is measured.
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":!results")),
+        "dirty": bool(
+            git(ROOT, "status", "--porcelain", "--untracked-files=no", "--", ":!results")
+        ),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "numpy": numpy.__version__,
@@ -90,16 +93,6 @@ def facts() -> Row:
     if torch.cuda.is_available():
         found |= {"gpu": torch.cuda.get_device_name(), "triton": metadata.version("triton")}
     return found
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -44,21 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; none lists them")
     parser.add_argument("--write", action="store_true", help="append rows to bench/results/")
     parser.add_argument(
-        "--recipe",
-        action="append",
-        metavar="NAME",
-        help="of `seeds`, `ablation`; may be repeated",
-    )
-    parser.add_argument("--seeds", type=int, metavar="N", help="of `seeds`, `ablation`: how many")
-    parser.add_argument(
-        "--without",
-        action="append",
-        metavar="THING",
-        help="of `ablation`: what is taken away, like window; may be repeated (all)",
+        "--recipe", action="append", metavar="NAME", help="of `step`; may be repeated"
     )
     options = parser.parse_args(arguments)
-    given = {"recipes": options.recipe, "seeds": options.seeds, "without": options.without}
-    settings = {key: value for key, value in given.items() if value is not None}
+    settings = {} if options.recipe is None else {"recipes": options.recipe}
     known = discover()
     if not options.names:
         print("benchmarks: " + " ".join(known))

@@ -18,7 +18,8 @@ PAGES = README + "".join(
     (ROOT / "docs" / f"{page}.md").read_text() for page in ("install", "results", "usage")
 )
 VERBS = (
-    "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|table|doctor"
+    "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|study|table|"
+    "doctor"
 )
 # A verb alone in a sentence, like `arithtf certify`, is a name and no line to type.
 LINES = re.sub(r"`arithtf \w+`", "", PAGES)
