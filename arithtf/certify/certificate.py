@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from arithtf.certify.contexts import ContextSet
+from arithtf.plain import from_fields
 
 FORMAT = 2
 Verdict = Literal["certified", "wrong", "refused"]
@@ -130,15 +131,10 @@ class Certificate:
                 "certify the run again"
             )
         del values["format"]
-        known = {f.name for f in fields(cls)}
-        if set(values) != known:
-            raise CertificateError(
-                f"a certificate has the fields {sorted(known)}, got {sorted(values)}"
-            )
-        values["implementations"] = tuple(values["implementations"])
-        values["mistakes"] = tuple(Shown(**shown) for shown in values["mistakes"])
-        values["worst"] = Shown(**values["worst"]) if values["worst"] else None
-        return cls(**values)
+        try:
+            return from_fields(cls, values)
+        except ValueError as error:
+            raise CertificateError(f"not a certificate: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON file, atomically."""

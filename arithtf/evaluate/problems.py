@@ -80,9 +80,8 @@ def carry_problems(task: Addition, length: int, seed: int) -> Iterator[Chained]:
             continue
         draw = Draw((length, length), repeats(length), distribution)
         operands = task.operands(Address(seed, "all", 0), draw)
-        yield Chained(
-            distribution, operands, *max(carry_run(task, operands, i) for i in range(len(operands)))
-        )
+        chain = max(carry_run(task, operands, i) for i in range(len(operands)))
+        yield Chained(distribution, operands, *chain)
 
 
 def carry_run(task: Addition, operands: Operands, i: int) -> tuple[int, int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,19 +52,6 @@ SHORT = (1, 2, 3, 5)
 """Lengths below the decades that the adversarial suite begins with."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How large problems may become.
-
-    Args:
-        max_digits: of an operand.
-        max_tokens: columns of a problem, work included.
-    """
-
-    max_digits: int = MAX_DIGITS
-    max_tokens: int = MAX_TOKENS
-
-
 def stress(
     model: Model,
     recipe: Recipe,
@@ -105,11 +91,10 @@ def stress(
             f"expected max_digits in 1..{LONGEST} and max_tokens >= 1, got {max_digits} and "
             f"{max_tokens}"
         )
-    sizes = Sizes(max_digits=max_digits, max_tokens=max_tokens)
-    rows = []
+    judge, rows = _Judge(model, recipe, max_digits, max_tokens, seed), []
     for name in SUITES if suite == "all" else (suite,):
         try:
-            for row in _RUN[name](_Judge(model, recipe), sizes, seed):
+            for row in _RUN[name](judge):
                 rows.append(row)
                 if progress is not None:
                     progress(row)
@@ -124,9 +109,12 @@ class _NoSuite(ValueError):
 
 
 class _Judge:
-    """Verifies problems of one model and writes rows."""
+    """Verifies problems of one model, as large as they may become, and writes rows."""
 
-    def __init__(self, model: Model, recipe: Recipe) -> None:
+    def __init__(
+        self, model: Model, recipe: Recipe, max_digits: int, max_tokens: int, seed: int
+    ) -> None:
+        self.max_digits, self.max_tokens, self.seed = max_digits, max_tokens, seed
         self.model, self.weights = model, weights_hash(model)
         self.task: ArithmeticTask = recipe.arithmetic
         self.coupling: Coupling = recipe.coupling
@@ -180,36 +168,36 @@ def sizes_of(operands: Operands) -> dict[str, Any]:
     return facts
 
 
-def _carry(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+def _carry(judge: _Judge) -> Iterator[Row]:
     task = judge.task
     if not isinstance(task, Addition):
         raise _NoSuite(f"the suite 'carry' is about sums of two numbers, not about {task.name}")
-    for length in ladder_lengths(sizes.max_digits):
-        if tokens_of(task, (length, length)) > sizes.max_tokens:
+    for length in ladder_lengths(judge.max_digits):
+        if tokens_of(task, (length, length)) > judge.max_tokens:
             return
-        for distribution, operands, chain, place in carry_problems(task, length, seed):
+        for distribution, operands, chain, place in carry_problems(task, length, judge.seed):
             row = judge.row(
                 "carry", distribution, operands, length=length, chain=chain, place=place
             )
             yield row | {"left": None, "right": None}
 
 
-def _adversarial(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+def _adversarial(judge: _Judge) -> Iterator[Row]:
     lengths = sorted(
-        {n for n in SHORT if n <= sizes.max_digits} | set(ladder_lengths(sizes.max_digits))
+        {n for n in SHORT if n <= judge.max_digits} | set(ladder_lengths(judge.max_digits))
     )
     for part in parts_of(judge.task):
-        maker = Maker(part.task, seed)
-        for shape in shapes(part, lengths, sizes.max_tokens):
+        maker = Maker(part.task, judge.seed)
+        for shape in shapes(part, lengths, judge.max_tokens):
             most = max(1, SHARE // tokens_of(part.task, shape))
             found = choose(part.is_valid, maker.families(shape), most)
             yield from judge.rows("adversarial", part, found)
 
 
-def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+def _ladder(judge: _Judge) -> Iterator[Row]:
     for part in parts_of(judge.task):
-        maker = Maker(part.task, seed + 1)
-        for shape in shapes(part, ladder_lengths(sizes.max_digits), sizes.max_tokens):
+        maker = Maker(part.task, judge.seed + 1)
+        for shape in shapes(part, ladder_lengths(judge.max_digits), judge.max_tokens):
             most = max(1, min(FEW, SHARE // tokens_of(part.task, shape)))
             for family in maker.families(shape):
                 if family.distribution in LADDER:
@@ -217,18 +205,18 @@ def _ladder(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
                     yield from judge.rows("ladder", part, choose(part.is_valid, [family], most))
 
 
-def _grid(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+def _grid(judge: _Judge) -> Iterator[Row]:
     if judge.task.arity < 2:
         raise _NoSuite(f"the suite 'grid' is about several operands, {judge.task.name} has one")
     for part in parts_of(judge.task):
-        for cells in grid_problems(part, sizes.max_digits, sizes.max_tokens, seed):
+        for cells in grid_problems(part, judge.max_digits, judge.max_tokens, judge.seed):
             groups = {f"{number}": cell.problems for number, cell in enumerate(cells)}
             for cell, row in zip(cells, judge.rows("grid", part, groups), strict=True):
                 sides = {"left": cell.left, "right": cell.right}
                 yield row | {"distribution": f"{part.sign}mixed"} | sides
 
 
-def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
+def _tour(judge: _Judge) -> Iterator[Row]:
     encoding = judge.model.config.encoding
     if not judge.model.config.windowed:
         raise _NoSuite(
@@ -246,7 +234,7 @@ def _tour(judge: _Judge, sizes: Sizes, seed: int) -> Iterator[Row]:
     yield row | {"contexts": len(found.collector), "covered": covered}
 
 
-_RUN: dict[str, Callable[[_Judge, Sizes, int], Iterator[Row]]] = {
+_RUN: dict[str, Callable[[_Judge], Iterator[Row]]] = {
     "carry": _carry,
     "adversarial": _adversarial,
     "ladder": _ladder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from arithtf.model import Model
 from arithtf.report.evidence import Evidence, read_evidence, results
@@ -79,37 +79,35 @@ def build_page(run: str | os.PathLike[str]) -> str:
     return page
 
 
-def verdict(evidence: Evidence) -> dict[str, str]:
+class Headline(NamedTuple):
+    """What may be claimed about a run: good, open or bad, in a word and a sentence, and why."""
+
+    kind: str
+    text: str
+    claim: str
+    because: str
+
+
+def verdict(evidence: Evidence) -> Headline:
     """The headline: what may be claimed about this run, and why."""
     certificate, task = evidence.certificate, evidence.recipe.task.name
     trained = f"Trained on {evidence.recipe.trained_on} only."
     if evidence.failures:
-        against = certificate is not None and certificate["verdict"] == "certified"
-        return {
-            "kind": "bad",
-            "mark": "✗",
-            "text": "NOT EXACT",
-            "claim": f"This model is not exact at {task}",
-            "because": f"{trained} {evidence.failures:,} of the problems it was given came out "
-            "wrong; see below where."
-            + (" Its certificate says otherwise: one of the two is a defect." if against else ""),
-        }
+        because = (
+            f"{trained} {evidence.failures:,} of the problems it was given came out wrong; see "
+            "below where."
+        )
+        if certificate is not None and certificate["verdict"] == "certified":
+            because += " Its certificate says otherwise: one of the two is a defect."
+        return Headline("bad", "NOT EXACT", f"This model is not exact at {task}", because)
     if certificate is None:
-        return {
-            "kind": "open",
-            "mark": "○",
-            "text": "NOT CERTIFIED YET",
-            "claim": f"A model that learns {task}, not certified",
-            "because": f"{trained} {evidence.open_reason}",
-        }
+        claim = f"A model that learns {task}, not certified"
+        because = f"{trained} {evidence.open_reason}"
+        return Headline("open", "NOT CERTIFIED YET", claim, because)
     if not evidence.certified:
-        return {
-            "kind": "bad",
-            "mark": "✗",
-            "text": "NOT CERTIFIED" if certificate["verdict"] == "refused" else "WRONG",
-            "claim": f"No proof that this model is exact at {task}",
-            "because": f"{trained} {_sentence(certificate['reason'])}",
-        }
+        text = "NOT CERTIFIED" if certificate["verdict"] == "refused" else "WRONG"
+        because = f"{trained} {_sentence(certificate['reason'])}"
+        return Headline("bad", text, f"No proof that this model is exact at {task}", because)
     because = (
         f"{trained} Each answer token depends on one of {certificate['contexts']:,} local "
         "contexts, whatever the length of the operands. The model was run on every one of them "
@@ -117,13 +115,8 @@ def verdict(evidence: Evidence) -> dict[str, str]:
     )
     if evidence.unchecked:
         because += f" {UNCHECKED}"
-    return {
-        "kind": "good",
-        "mark": "✓",
-        "text": "CERTIFIED",
-        "claim": f"{task.capitalize()}, exact at every operand length",
-        "because": because,
-    }
+    claim = f"{task.capitalize()}, exact at every operand length"
+    return Headline("good", "CERTIFIED", claim, because)
 
 
 def _sentence(text: str) -> str:
