@@ -160,7 +160,8 @@ def recipe_hash(recipe: Recipe) -> str:
     """SHA-256 of a recipe's canonical JSON: the same on any machine.
 
     Of files that parts of it come from only their names count, not where they are or what else is
-    in them.
+    in them: one that holds a study as well may change its evaluations. What they held is in the
+    runs of the study, in `cell.json`.
     """
     data = {key: value for key, value in recipe.to_dict().items() if key != "sources"}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -19,7 +19,7 @@ from arithtf.studies.board import Board, Status, board_of, status_of
 from arithtf.studies.evaluations import Certify, ExactMatch, Exposure, measured
 from arithtf.studies.predictions import predict
 from arithtf.studies.shards import Shard
-from arithtf.studies.study import STUDIES, Cell, Study, get_study, recipe_hash
+from arithtf.studies.study import STUDIES, Cell, Study, get_study
 from arithtf.studies.worker import Outcome, run_study
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "get_study",
     "measured",
     "predict",
-    "recipe_hash",
     "run_study",
     "status_of",
 ]

@@ -6,9 +6,7 @@ grow, and any number of workers agree on what is where.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,24 +17,13 @@ from typing import Any, NamedTuple
 from arithtf.origin import Registry
 from arithtf.overrides import parsed
 from arithtf.plain import check_names, from_text, returns
-from arithtf.recipes import Recipe
+from arithtf.recipes import Recipe, recipe_hash
 
 Row = dict[str, Any]
 Evaluation = Callable[[Path], Iterable[Row]]
 
 FOLDER = Path("studies")
 PREDICTIONS = "predictions.json"
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of a recipe's canonical JSON: the same on any machine.
-
-    Of files that parts of it come from only their names count, not where they are or what else is
-    in them: one that holds a study as well may change its evaluations. What they held is in the
-    runs' own `cell.json`.
-    """
-    data = {key: value for key, value in recipe.to_dict().items() if key != "sources"}
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def identity(evaluation: Evaluation) -> str:

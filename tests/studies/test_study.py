@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from arithtf.recipes import get_recipe
-from arithtf.studies import STUDIES, ExactMatch, Study, get_study, measured, recipe_hash
+from arithtf.recipes import get_recipe, recipe_hash
+from arithtf.studies import STUDIES, ExactMatch, Study, get_study, measured
 
 OUTSIDE = """
 from arithtf.recipes import get_recipe
@@ -61,8 +61,7 @@ def test_hashes_are_the_same_in_another_process_and_another_folder(tmp_path):
         file = tmp_path / folder / "mine.py"
         file.write_text(f"# {folder}\ndef loss(logits, targets, model): ...\n")
     code = """
-from arithtf.recipes import get_recipe
-from arithtf.studies import recipe_hash
+from arithtf.recipes import get_recipe, recipe_hash
 print(recipe_hash(get_recipe("parity", "objective=mine.py:loss")))
 """
     command = [sys.executable, "-c", code]
