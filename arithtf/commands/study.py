@@ -17,7 +17,7 @@ from arithtf.runs import write_atomic
 from arithtf.studies import STUDIES, Shard, Study, board_of, get_study, run_study, status_of
 from arithtf.studies import predict as write_predictions
 from arithtf.studies.pages import cells, headings, html, markdown, notes
-from arithtf.studies.shards import device_of
+from arithtf.studies.shards import take_gpu
 
 TAKEN_BY = {
     "shard": ("run",),
@@ -55,16 +55,10 @@ def _list(arguments: argparse.Namespace) -> int:
         misuse("list takes no study; `arithtf study status STUDY` shows one")
     rows = []
     for name, made in STUDIES.items():
-        lines = made.what if isinstance(made, Study) else inspect.getdoc(made) or ""
-        settings = (
-            ""
-            if isinstance(made, Study)
-            else " ".join(
-                f"{key}={_shown(p.default)}"
-                for key, p in inspect.signature(made).parameters.items()
-            )
-        )
-        rows.append((name, lines.partition("\n")[0], settings))
+        text = made.what if isinstance(made, Study) else inspect.getdoc(made) or ""
+        known = {} if isinstance(made, Study) else inspect.signature(made).parameters
+        settings = " ".join(f"{key}={_shown(p.default)}" for key, p in known.items())
+        rows.append((name, text.partition("\n")[0], settings))
     if arguments.json:
         keys = ("name", "what", "settings")
         say(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
@@ -85,12 +79,12 @@ def _run(study: Study, folder: Path, arguments: argparse.Namespace) -> int:
     total = len(study.cells()[shard.i :: shard.n])
     part = "" if shard.n == 1 else f", shard {shard.i}/{shard.n}"
     say(f"study {study.name} in {folder}{part}: {count(total)} cells")
+    take_gpu(os.environ)
     ended = run_study(
         study,
         folder,
         shard=shard,
         retry=arguments.retry,
-        device=device_of(os.environ),
         tell=say,
     )
     left = f", {count(ended.elsewhere)} with other workers" if ended.elsewhere else ""

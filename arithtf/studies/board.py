@@ -5,7 +5,9 @@ Every seed is shown, with the median and the worst; none is chosen. What is not 
 
 from __future__ import annotations
 
+import json
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -153,15 +155,8 @@ def board_of(study: Study, folder: Path) -> Board:
 
 def _code(records: Iterable[Record]) -> tuple[tuple[Code, int], ...]:
     """Code by which cells were made, each once, with its number of cells."""
-    found: list[tuple[Code, int]] = []
-    for code in (code for record in records for code in record.code):
-        known = [made for made, _ in found]
-        if code in known:
-            place = known.index(code)
-            found[place] = (code, found[place][1] + 1)
-        else:
-            found.append((code, 1))
-    return tuple(found)
+    found = Counter(json.dumps(code) for record in records for code in record.code)
+    return tuple((json.loads(code), cells) for code, cells in found.items())
 
 
 def _lines(

@@ -13,7 +13,7 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,14 +124,12 @@ def work_on(
     folder: Path,
     cell: Cell,
     *,
-    device: str | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Train and evaluate a cell, or what is left of that.
 
     Args:
         study, folder, cell: which.
-        device: of the training.
         check: called between steps and evaluations; what it raises stops the work.
 
     Raises:
@@ -148,10 +146,10 @@ def work_on(
 
     if not record.trained:
         if study.trained:
-            train(cell.recipe, run, resume=True, device=device, progress=watch)
+            train(cell.recipe, run, resume=True, progress=watch)
         else:
             write_json(run / "config.json", cell.recipe.to_dict())
-        record = _changed(record, trained=True)
+        record = replace(record, trained=True)
         _write(run, record)
     for evaluation in _missing(study, record):
         check()
@@ -162,7 +160,7 @@ def work_on(
             # As a whole, and in place of those of an attempt that was cut off before it said so.
             write_lines(run / "eval.jsonl", [*_others(run, name), *rows])
             done = record.evaluations | {name: round(time.perf_counter() - began, 3)}
-            record = _changed(record, evaluations=done)
+            record = replace(record, evaluations=done)
             _write(run, record)
     (run / "failure.json").unlink(missing_ok=True)
 
@@ -191,11 +189,7 @@ def _others(run: Path, name: str) -> list[Row]:
 
 
 def _noted(record: Record, code: Code) -> Record:
-    return record if code in record.code else _changed(record, code=(*record.code, code))
-
-
-def _changed(record: Record, **changes: Any) -> Record:
-    return Record(**vars(record) | changes)
+    return record if code in record.code else replace(record, code=(*record.code, code))
 
 
 def _write(run: Path, record: Record) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from arithtf.certify import certify
 from arithtf.certify.exposure import exposure
@@ -81,7 +82,7 @@ class ExactMatch:
 
     def __call__(self, run: Path) -> Iterator[Row]:
         """A row a length; no figure where the model has no place for so long a problem."""
-        model, recipe = load_model(run)
+        model, recipe = load_model(run, "cuda" if torch.cuda.is_available() else "cpu")
         for length in self.lengths:
             name = f"exact match, {length:,} digits"
             try:

@@ -119,8 +119,9 @@ def _value(value: Any, unit: str) -> str:
         return "yes" if value else "no"
     if unit == "share":
         return percent(value)
-    whole = float(value).is_integer() and abs(value) < 1e15
-    return f"{count(int(value)) if whole else f'{value:.4g}'} {unit}".rstrip()
+    whole = float(value).is_integer() or abs(value) >= 1e4
+    shown = count(round(value)) if whole and abs(value) < 1e15 else f"{value:.4g}"
+    return f"{shown} {unit}".rstrip()
 
 
 def _strip(line: Line) -> str:

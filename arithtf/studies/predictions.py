@@ -23,8 +23,11 @@ def read_predictions(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {"code": None, "rows": []}
     found = read_json(path)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise RunError(f"{path} does not hold predictions of format {FORMAT}; predict anew")
+    if not isinstance(found, dict) or found.get("format") != FORMAT or "rows" not in found:
+        raise RunError(
+            f"{path} does not hold predictions of format {FORMAT}; restore it, or predict anew in "
+            "another --out"
+        )
     return found
 
 

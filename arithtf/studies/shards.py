@@ -39,16 +39,21 @@ class Shard(NamedTuple):
             # Arrays may begin anywhere and step by more than one, as in --array=1-9:2.
             first = int(environ.get("SLURM_ARRAY_TASK_MIN", 0))
             step = int(environ.get("SLURM_ARRAY_TASK_STEP", 1))
-            place = (int(environ["SLURM_ARRAY_TASK_ID"]) - first) // step
-            return cls.parse(f"{place}/{environ['SLURM_ARRAY_TASK_COUNT']}")
+            task, tasks = environ["SLURM_ARRAY_TASK_ID"], environ["SLURM_ARRAY_TASK_COUNT"]
+            place = (int(task) - first) // step
+            if place >= int(tasks):  # as in --array=0,3,7
+                raise ValueError(
+                    f"expected a Slurm array with even steps, like 0-15 or 1-9:2, got task {task} "
+                    f"of {tasks} from {first} on; say --shard i/n"
+                )
+            return cls.parse(f"{place}/{tasks}")
         return ALL
 
 
 ALL = Shard(0, 1)
 
 
-def device_of(environ: Mapping[str, str]) -> str | None:
-    """The GPU of this process under torchrun; None leaves the choice to `train`."""
-    if "LOCAL_RANK" not in environ or not torch.cuda.is_available():
-        return None
-    return f"cuda:{int(environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+def take_gpu(environ: Mapping[str, str]) -> None:
+    """Make the GPU of this process under torchrun the one that "cuda" means."""
+    if "LOCAL_RANK" in environ and torch.cuda.is_available():
+        torch.cuda.set_device(int(environ["LOCAL_RANK"]) % torch.cuda.device_count())

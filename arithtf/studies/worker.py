@@ -49,7 +49,6 @@ def run_study(
     *,
     shard: Shard = ALL,
     retry: bool = False,
-    device: str | None = None,
     tell: Tell = lambda line: None,
 ) -> Outcome:
     """Work on a study until no cell is left that is neither finished nor failed nor held by others.
@@ -59,7 +58,6 @@ def run_study(
         folder: where; any number of workers may share it.
         shard: which cells.
         retry: try cells that failed before once more.
-        device: of the training.
         tell: called with a line for each cell that ends.
 
     Raises:
@@ -71,7 +69,7 @@ def run_study(
     skipped = ENDED - {"failed"} if retry else ENDED
     todo = [cell for cell in mine if look(study, folder, cell).state not in skipped]
     while todo:
-        left = [c for c in todo if not _attempt(study, folder, c, claims, skipped, device, tell)]
+        left = [c for c in todo if not _attempt(study, folder, c, claims, skipped, tell)]
         # Others' cells may have become free meanwhile: another round, until one changes nothing.
         if len(left) == len(todo):
             break
@@ -96,7 +94,6 @@ def _attempt(
     cell: Cell,
     claims: Claims,
     skipped: frozenset[str],
-    device: str | None,
     tell: Tell,
 ) -> bool:
     """Work on a cell; False if another worker is at it."""
@@ -110,7 +107,7 @@ def _attempt(
             return True
         try:
             with terminable():
-                work_on(study, folder, cell, device=device, check=claim.check)
+                work_on(study, folder, cell, check=claim.check)
         except (ClaimLost, RunBusy) as reason:
             tell(f"{label}: left to another worker: {reason}")
             return False

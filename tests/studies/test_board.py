@@ -11,7 +11,7 @@ from arithtf.evaluate import wilson
 from arithtf.runs import RunError, read_json
 from arithtf.studies import board_of, measured, predict, run_study, status_of
 from arithtf.studies.claims import Claims
-from arithtf.studies.pages import cells, headings, html, markdown, notes
+from arithtf.studies.pages import _value, cells, headings, html, markdown, notes
 
 HITS = {(8, 0): 10, (8, 1): 7, (8, 2): 9, (16, 0): 10, (16, 1): 10, (16, 2): 10}
 
@@ -233,3 +233,21 @@ def test_factors_are_the_first_columns(study, tmp_path):
     board = board_of(made, tmp_path)
     assert headings(board)[:3] == ["width", "even", "measure"]
     assert cells(board)[0][:3] == ("8", "True", "exact")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "s", "-"),
+        (True, "", "yes"),
+        (0.125, "share", "12.5 %"),
+        (11455.5, "", "11,456"),
+        (7514, "", "7,514"),
+        (4.85123, "s", "4.851 s"),
+        (-0.0005483, "", "-0.0005483"),
+        (1e20, "", "1e+20"),
+        (float("inf"), "", "inf"),
+    ],
+)
+def test_figures_as_people_read_them(value, unit, text):
+    assert _value(value, unit) == text
