@@ -18,9 +18,7 @@ from arithtf.certify.check import (
 )
 from arithtf.certify.contexts import (
     Conflict,
-    ContextSet,
     TaskContexts,
-    collect,
     enumerate_contexts,
     layouts,
     render_context,
@@ -32,6 +30,7 @@ from arithtf.certify.provable import (
     require_provable,
 )
 from arithtf.certify.verify import Verification, verify_certificate
+from arithtf.model import ContextSet, collect
 
 __all__ = [
     "CannotCertify",

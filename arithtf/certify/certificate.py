@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arithtf.certify.contexts import ContextSet
+from arithtf.model import ContextSet
 from arithtf.plain import from_fields
 
 FORMAT = 2

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arithtf.certify.certificate import Certificate, Shown, Verdict, contexts_hash
-from arithtf.certify.contexts import ContextSet, TaskContexts, render_context
+from arithtf.certify.contexts import TaskContexts, render_context
 from arithtf.certify.provable import CannotCertify, check_task, require_provable
 from arithtf.certify.rounding import ContextBounds, context_bounds
 from arithtf.certify.shown import real_problem
-from arithtf.model import Model, Transformer, context_logits
+from arithtf.model import ContextSet, Model, Transformer, context_logits
 from arithtf.origin import portable
 from arithtf.plain import to_plain
 from arithtf.runs import load_model, weights_hash

@@ -12,53 +12,10 @@ from numpy.typing import NDArray
 
 from arithtf import _core
 from arithtf.certify.cover import Window, WindowLike, covering_set, finite_windows
+from arithtf.model.local import ContextSet, collect
 from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands, Vocabulary
 
 _CHUNK = 1 << 20  # tokens laid out at a time
-
-
-class ContextSet(NamedTuple):
-    """Unique local contexts. Entries of context i are [offsets[i], offsets[i + 1]).
-
-    Args:
-        query_token: uint8 [N].
-        target: uint8 [N], the right next token (at the first occurrence).
-        offsets: int64 [N + 1].
-        level: uint8 [M].
-        difference: int32 [M], key id minus query id.
-        token: uint8 [M]; a context's entries are sorted by (level, difference, token).
-        instance: int64 [N], where the context occurred first.
-        column: int64 [N], its column in the batch that held the instance.
-        count: int64 [N], occurrences.
-    """
-
-    query_token: NDArray[np.uint8]
-    target: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    level: NDArray[np.uint8]
-    difference: NDArray[np.int32]
-    token: NDArray[np.uint8]
-    instance: NDArray[np.int64]
-    column: NDArray[np.int64]
-    count: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.count
-
-    def key(
-        self,
-    ) -> tuple[
-        NDArray[np.uint8],
-        NDArray[np.int64],
-        NDArray[np.uint8],
-        NDArray[np.int32],
-        NDArray[np.uint8],
-    ]:
-        """The arrays that make up the contexts, as a ContextTable takes them."""
-        return self.query_token, self.offsets, self.level, self.difference, self.token
-
-    def entries(self, i: int) -> list[tuple[int, int, int]]:
-        """The (level, difference, token) triples of context i."""
-        part = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
-        columns = (self.level[part], self.difference[part], self.token[part])
-        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 class Conflict(NamedTuple):
@@ -70,30 +27,6 @@ class Conflict(NamedTuple):
     other_instance: int
     other_column: int
     other_target: int
-
-
-def collect(
-    batches: Iterable[Batch], windows: Sequence[tuple[int, int]], sinks: int = 0
-) -> _core.ContextCollector:
-    """Collect the unique local contexts of a stream of batches, in one pass and bounded memory.
-
-    Args:
-        batches: batches of instances, which are numbered in order of arrival.
-        windows: (back, ahead) of every level.
-        sinks: number of leading columns that every query sees and that are no part of a context.
-
-    Returns:
-        A collector: `.contexts()`, `.conflicts()`, `.missing(other)`, `len()`.
-
-    Raises:
-        ValueError: shapes do not fit, or the tokens of the sinks differ between instances.
-    """
-    collector = _core.ContextCollector(len(windows), list(windows), sinks)
-    first = 0
-    for batch in batches:
-        collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, first)
-        first += len(batch.tokens)
-    return collector
 
 
 def layouts(task: ArithmeticTask, coupling: Coupling, operands: Operands) -> Iterator[Batch]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arithtf.certify.contexts import ContextSet, collect
 from arithtf.certify.provable import check_task
+from arithtf.model import ContextSet, collect
 from arithtf.recipes import Recipe
 from arithtf.tasks import IGNORE, Batch
 from arithtf.train.data import drawn

@@ -44,9 +44,8 @@ from arithtf.certify.bounded import (
     prepare,
     rms_norm,
 )
-from arithtf.certify.contexts import ContextSet
 from arithtf.certify.sensitivity import Tail, layers, mlp
-from arithtf.model import Transformer
+from arithtf.model import ContextSet, Transformer
 from arithtf.model.transformer import MLP, Attention
 from arithtf.threads import in_parallel
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from arithtf.certify.contexts import ContextSet, TaskContexts, collect
+from arithtf.certify.contexts import TaskContexts
+from arithtf.model import ContextSet, collect
 from arithtf.tasks import ArithmeticTask, Batch, Operands
 
 Key = tuple[int, tuple[tuple[int, int, int], ...]]

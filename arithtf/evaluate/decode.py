@@ -10,8 +10,7 @@ from arithtf import _core
 from arithtf.certify.contexts import decode_by_table, enumerate_contexts
 from arithtf.certify.cover import finite_windows
 from arithtf.evaluate.local import is_local
-from arithtf.model import Cache, Model, Transformer, context_logits
-from arithtf.model.local import Contexts
+from arithtf.model import Cache, ContextSet, Model, Transformer, context_logits
 from arithtf.tasks import ArithmeticTask, Batch, Coupling, Vocabulary
 
 Bytes = npt.NDArray[np.uint8]
@@ -100,7 +99,7 @@ class MemoDecoder:
         )
         return work.tokens[:, batch.start + 1 :]
 
-    def _ask(self, contexts: Contexts) -> Bytes:
+    def _ask(self, contexts: ContextSet) -> Bytes:
         logits = context_logits(
             self.model,
             contexts,

@@ -1,4 +1,4 @@
-"""Local contexts as inputs of the model.
+"""Local contexts: collected from batches, and as inputs of the model.
 
 A model with one windowed attention block predicts from the query token and the visible
 (level, id difference, token) triples alone. Here each such context is laid out as an instance of
@@ -7,39 +7,91 @@ its own, [sinks, visible tokens, query token], and goes through the model's ordi
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arithtf import _core
 from arithtf.attention import NO_ID
 from arithtf.model.base import Model
+from arithtf.tasks import Batch
 from arithtf.threads import in_parallel
 
 
-class Contexts(Protocol):
-    """The arrays of a set of N contexts with M visible tokens in all (`certify.ContextSet`)."""
+class ContextSet(NamedTuple):
+    """Unique local contexts. Entries of context i are [offsets[i], offsets[i + 1]).
 
-    @property
-    def query_token(self) -> NDArray[np.uint8]: ...
+    Args:
+        query_token: uint8 [N].
+        target: uint8 [N], the right next token (at the first occurrence).
+        offsets: int64 [N + 1].
+        level: uint8 [M].
+        difference: int32 [M], key id minus query id.
+        token: uint8 [M]; a context's entries are sorted by (level, difference, token).
+        instance: int64 [N], where the context occurred first.
+        column: int64 [N], its column in the batch that held the instance.
+        count: int64 [N], occurrences.
+    """
 
-    @property
-    def offsets(self) -> NDArray[np.int64]: ...
+    query_token: NDArray[np.uint8]
+    target: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    level: NDArray[np.uint8]
+    difference: NDArray[np.int32]
+    token: NDArray[np.uint8]
+    instance: NDArray[np.int64]
+    column: NDArray[np.int64]
+    count: NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.count
 
-    @property
-    def level(self) -> NDArray[np.uint8]: ...
+    def key(
+        self,
+    ) -> tuple[
+        NDArray[np.uint8],
+        NDArray[np.int64],
+        NDArray[np.uint8],
+        NDArray[np.int32],
+        NDArray[np.uint8],
+    ]:
+        """The arrays that make up the contexts, as a ContextTable takes them."""
+        return self.query_token, self.offsets, self.level, self.difference, self.token
 
-    @property
-    def difference(self) -> NDArray[np.int32]: ...
+    def entries(self, i: int) -> list[tuple[int, int, int]]:
+        """The (level, difference, token) triples of context i."""
+        part = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+        columns = (self.level[part], self.difference[part], self.token[part])
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
-    @property
-    def token(self) -> NDArray[np.uint8]: ...
+
+def collect(
+    batches: Iterable[Batch], windows: Sequence[tuple[int, int]], sinks: int = 0
+) -> _core.ContextCollector:
+    """Collect the unique local contexts of a stream of batches, in one pass and bounded memory.
+
+    Args:
+        batches: batches of instances, which are numbered in order of arrival.
+        windows: (back, ahead) of every level.
+        sinks: number of leading columns that every query sees and that are no part of a context.
+
+    Returns:
+        A collector: `.contexts()`, `.conflicts()`, `.missing(other)`, `len()`.
+
+    Raises:
+        ValueError: shapes do not fit, or the tokens of the sinks differ between instances.
+    """
+    collector = _core.ContextCollector(len(windows), list(windows), sinks)
+    first = 0
+    for batch in batches:
+        collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, first)
+        first += len(batch.tokens)
+    return collector
 
 
 def local_inputs(
-    contexts: Contexts, *, levels: int, sinks: int, bos: int, pad: int
+    contexts: ContextSet, *, levels: int, sinks: int, bos: int, pad: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Each context as one instance.
 
@@ -71,7 +123,7 @@ def local_inputs(
 
 def context_logits(
     model: Model,
-    contexts: Contexts,
+    contexts: ContextSet,
     *,
     bos: int,
     pad: int,

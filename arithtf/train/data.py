@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from arithtf import _core
-from arithtf.model import local_inputs
+from arithtf.model import ContextSet, collect, local_inputs
 from arithtf.recipes import Recipe
 from arithtf.tasks import Address, Batch, Draw
 
@@ -113,8 +112,7 @@ class LocalContexts:
                 f"recipe {recipe.name!r} trains on local contexts, but two problems show the same "
                 "one and need different tokens; widen the windows, or set local=0"
             )
-        arrays = collector.contexts()
-        found = _Found(**{name: arrays[name] for name in _Found._fields})
+        found = ContextSet(**collector.contexts())
         vocabulary = recipe.task.vocabulary
         tokens, query_ids, key_ids = local_inputs(
             found,
@@ -163,19 +161,5 @@ def collected(recipe: Recipe) -> _core.ContextCollector:
     """The contexts that a recipe's first `pool` batches show."""
     encoding = recipe.model.encoding
     windows = [window for window in encoding.pairs() if window is not None]
-    collector = _core.ContextCollector(len(windows), windows, encoding.sinks)
-    for step in range(1, recipe.pool + 1):
-        batch = drawn(recipe, step)
-        collector.add(batch.tokens, batch.query_ids, batch.key_ids, batch.targets, 0)
-    return collector
-
-
-class _Found(NamedTuple):
-    """What `local_inputs` takes of contexts, and their targets."""
-
-    query_token: npt.NDArray[np.uint8]
-    target: npt.NDArray[np.uint8]
-    offsets: npt.NDArray[np.int64]
-    level: npt.NDArray[np.uint8]
-    difference: npt.NDArray[np.int32]
-    token: npt.NDArray[np.uint8]
+    batches = (drawn(recipe, step) for step in range(1, recipe.pool + 1))
+    return collect(batches, windows, encoding.sinks)
