@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
 Update = Callable[[int, str], None]
@@ -53,6 +53,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
         say("  ".join(padded).rstrip())
         if number == 0:
             say("  ".join("-" * width for width in widths))
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = [columns, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    first, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    return [first, "|" + "---|" * len(columns), *others]
 
 
 def _rich_table(

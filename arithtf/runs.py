@@ -112,10 +112,14 @@ def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.close(folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically."""
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically."""
-    text = json.dumps(data, indent=1, sort_keys=False) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(data, indent=1, sort_keys=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -154,8 +158,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write a .jsonl file as a whole, atomically."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:

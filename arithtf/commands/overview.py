@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arithtf.console import misuse, say, table, warn
 from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview
-from arithtf.runs import RunError, write_atomic
+from arithtf.runs import RunError, write_text
 
 RUNS = Path("runs")
 
@@ -35,8 +35,7 @@ def show(arguments: argparse.Namespace) -> int:
     for note in notes:
         say(note)
     if arguments.out is not None:
-        page = markdown(rows, notes).encode()
-        write_atomic(arguments.out, lambda file: file.write(page))
+        write_text(arguments.out, markdown(rows, notes))
         say(f"table: {arguments.out}")
     return 0 if len(rows) == len(runs) else 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from arithtf.console import count, misuse, say, table
-from arithtf.runs import write_atomic
+from arithtf.runs import write_text
 from arithtf.studies import STUDIES, Shard, Study, board_of, get_study, run_study, status_of
 from arithtf.studies import predict as write_predictions
 from arithtf.studies.pages import cells, headings, html, markdown, notes
@@ -118,8 +118,7 @@ def _board(study: Study, folder: Path, arguments: argparse.Namespace) -> int:
     found = board_of(study, folder)
     for path, page in ((arguments.markdown, markdown), (arguments.html, html)):
         if path is not None:
-            text = page(found).encode()
-            write_atomic(path, lambda file, text=text: file.write(text))  # type: ignore[misc]
+            write_text(path, page(found))
     if arguments.json:
         say(json.dumps(found.to_dict(), indent=1))
         return 0

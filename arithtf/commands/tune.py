@@ -11,7 +11,7 @@ import torch
 
 from arithtf.attention import triton
 from arithtf.console import misuse, say
-from arithtf.runs import write_atomic
+from arithtf.runs import write_text
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -38,8 +38,7 @@ def tune(arguments: argparse.Namespace) -> int:
         arguments.size or ("2", "4"),
         _show,
     )
-    text = tuning.text_of(about, new)
-    write_atomic(target, lambda file: file.write(text.encode()))
+    write_text(target, tuning.text_of(about, new))
     say(f"wrote {target}; to keep it, check it with `python -m bench.static`")
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from arithtf.model import Model
 from arithtf.report.evidence import Evidence, read_evidence, results
-from arithtf.runs import RunError, load_model, write_atomic
+from arithtf.runs import RunError, load_model, write_text
 
 EXTRA = "the report needs matplotlib and jinja2; get them with `pip install 'arithtf[report]'`"
 
@@ -33,8 +33,7 @@ def write_report(run: str | os.PathLike[str]) -> Path:
         OSError: the file cannot be written.
     """
     path = Path(run) / "report.html"
-    page = build_page(run).encode()
-    write_atomic(path, lambda file: file.write(page))
+    write_text(path, build_page(run))
     return path
 
 

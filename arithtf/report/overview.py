@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from arithtf.console import markdown_table
 from arithtf.evaluate.results import Row, size_text
 from arithtf.report.evidence import Evidence, read_evidence
 from arithtf.report.published import NONE, PUBLISHED, Published
@@ -158,11 +159,9 @@ def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:
         rows: of the table.
         notes: paragraphs below it.
     """
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    for row in rows:
-        cells = [*row.cells, "; ".join(map(_linked, row.published))]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
+    cells = [(*row.cells, "; ".join(map(_linked, row.published))) for row in rows]
+    lines = [*markdown_table(COLUMNS, cells), *(f"\n{note}" for note in notes)]
+    return "\n".join(lines) + "\n"
 
 
 def _linked(published: Published) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from arithtf.console import count, percent
+from arithtf.console import count, markdown_table, percent
 from arithtf.studies.board import Board, Line
 from arithtf.studies.provenance import code_text
 
@@ -61,11 +61,9 @@ def notes(board: Board) -> list[str]:
 
 def markdown(board: Board) -> str:
     """The board as Markdown."""
-    named = headings(board)
     lines = [f"# {board.study}", ""]
     lines += [f"{board.what}.", ""] if board.what else []
-    lines += ["| " + " | ".join(named) + " |", "|" + "---|" * len(named)]
-    lines += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells(board)]
+    lines += markdown_table(headings(board), cells(board))
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(board)), ""])
 
 

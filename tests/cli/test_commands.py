@@ -337,7 +337,7 @@ def test_full_disk(arithtf, raw_run, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "report.html")
 
-    monkeypatch.setattr("arithtf.report.build.write_atomic", full)
+    monkeypatch.setattr("arithtf.report.build.write_text", full)
     ended = no_traceback(arithtf("report", raw_run))
     assert ended.code == 1
     assert ended.err == "arithtf report: No space left on device: report.html\n"
