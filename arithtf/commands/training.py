@@ -8,7 +8,7 @@ from pathlib import Path
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.console import count, percent, progress, say, seconds
 from arithtf.model import Model
-from arithtf.recipes import Recipe, get_recipe, recipe_hash
+from arithtf.recipes import Recipe, get_recipe, run_name
 from arithtf.runs import read_json
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
@@ -21,24 +21,13 @@ def train(arguments: argparse.Namespace) -> int:
     settings = [*arguments.settings, *shortcuts]
     recipe = get_recipe(arguments.recipe, *settings)
     usual = get_recipe(arguments.recipe, *(text for text in settings if text.startswith("task")))
-    out = arguments.out or Path("runs") / run_name(recipe, usual)
+    # Named after its task if it is as usual, and else so that no other recipe has the directory.
+    out = arguments.out or Path("runs") / (recipe.name if recipe == usual else run_name(recipe))
     if not arguments.anyway and not arguments.resume:
         check_shown(recipe)
     train_shown(recipe, out, resume=arguments.resume)
     say(f"next: arithtf certify {out}")
     return 0
-
-
-def run_name(recipe: Recipe, usual: Recipe) -> str:
-    """What a run directory is called that was given no name: another for every recipe.
-
-    Args:
-        recipe: what is trained.
-        usual: what its function makes for the same task; recipes are named after their tasks.
-    """
-    if recipe == usual:
-        return recipe.name
-    return f"{recipe.name}-s{recipe.seed}-{recipe_hash(recipe)[:12]}"
 
 
 def check_shown(recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from arithtf.recipes import addition, columns, scratchpads
 from arithtf.recipes.functions import COUPLINGS, RECIPES, RecipeFunction, get_recipe, recipe
-from arithtf.recipes.recipe import Recipe, build, recipe_hash
+from arithtf.recipes.recipe import Recipe, build, recipe_hash, run_name
 
 for _module in (addition, columns, scratchpads):
     for _made in (*vars(_module).values(), *getattr(_module, "ENCODINGS", ())):
@@ -23,4 +23,5 @@ __all__ = [
     "get_recipe",
     "recipe",
     "recipe_hash",
+    "run_name",
 ]

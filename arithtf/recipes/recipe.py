@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,12 @@ def recipe_hash(recipe: Recipe) -> str:
     """
     data = {key: value for key, value in recipe.to_dict().items() if key != "sources"}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def run_name(recipe: Recipe) -> str:
+    """A name for a run directory that no other recipe has: readable, then the recipe's hash."""
+    readable = re.sub("[^A-Za-z0-9]+", "-", recipe.name).strip("-")[:48]
+    return f"{readable}-s{recipe.seed}-{recipe_hash(recipe)[:12]}"
 
 
 def build(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from arithtf.origin import Registry
 from arithtf.overrides import parsed
 from arithtf.plain import check_names, from_text, returns
-from arithtf.recipes import Recipe, recipe_hash
+from arithtf.recipes import Recipe, recipe_hash, run_name
 
 Row = dict[str, Any]
 Evaluation = Callable[[Path], Iterable[Row]]
@@ -106,8 +106,7 @@ class Study:
             group = recipe_hash(replace(recipe, seed=0))
             for seed in self.seeds:
                 seeded = replace(recipe, seed=seed)
-                readable = re.sub("[^A-Za-z0-9]+", "-", recipe.name).strip("-")[:48]
-                name = f"{readable}-s{seed}-{recipe_hash(seeded)[:12]}"
+                name = run_name(seeded)
                 if name in found:
                     raise ValueError(
                         f"study {self.name} has recipe {recipe.name!r} with seed {seed} twice; "
