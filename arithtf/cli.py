@@ -12,7 +12,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import TextIO
 
 from arithtf import __version__
@@ -144,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"arithtf {_version()}")
+    top.add_argument("--version", action="version", version=f"arithtf {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, made in COMMANDS.items():
         command = commands.add_parser(
@@ -158,10 +157,3 @@ def parser() -> argparse.ArgumentParser:
         for argument, settings in made.arguments:
             command.add_argument(argument, **settings)
     return top
-
-
-def _version() -> str:
-    try:
-        return metadata.version("arithtf")
-    except metadata.PackageNotFoundError:
-        return __version__

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arithtf import __version__
 from arithtf.certify.certificate import Certificate, Shown, Verdict, contexts_hash
 from arithtf.certify.contexts import TaskContexts, render_context
 from arithtf.certify.provable import CannotCertify, check_task, require_provable
@@ -182,12 +182,8 @@ def _hash(model: Model) -> str:
 
 
 def _versions() -> dict[str, str]:
-    try:
-        own = version("arithtf")
-    except PackageNotFoundError:
-        own = "not installed"
     return {
-        "arithtf": own,
+        "arithtf": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

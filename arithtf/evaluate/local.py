@@ -14,6 +14,5 @@ def is_windowed(model: Model) -> bool:
 
 
 def is_local(model: Model) -> bool:
-    """A prediction is a function of its local context: windowed, and of id differences only."""
-    encoding = model.config.encoding
-    return is_windowed(model) and encoding.translation_invariant and encoding.sinks <= 1
+    """A prediction is a function of its local context."""
+    return type(model) is Transformer and model.config.local

@@ -145,6 +145,12 @@ class ModelConfig:
         return known and self.blocks.count("attention") == 1 and self.encoding.finite
 
     @property
+    def local(self) -> bool:
+        """A prediction is a function of its local context: windowed, of id differences only."""
+        alone = self.windowed and self.encoding.sinks <= 1
+        return alone and self.encoding.translation_invariant
+
+    @property
     def factors(self) -> tuple[int, ...]:
         """Size of the vocabulary of each factor of a token; of an ordinary token, one number."""
         return self.vocabulary if isinstance(self.vocabulary, tuple) else (self.vocabulary,)

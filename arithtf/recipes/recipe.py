@@ -84,9 +84,7 @@ class Recipe:
             raise ValueError(f"lengths must be (lo, hi) with 1 <= lo <= hi, got {self.lengths}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
-        encoding = self.model.encoding
-        alone = self.model.windowed and encoding.sinks <= 1
-        if self.local and not (alone and encoding.translation_invariant):
+        if self.local and not self.model.local:
             raise ValueError(
                 "local > 0 needs predictions that depend on local contexts alone: one attention "
                 "block, a window on every level, id differences only, at most one sink"
