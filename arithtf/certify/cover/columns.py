@@ -27,7 +27,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arithtf import _core
 from arithtf.tasks.coupling import Coupling, Level, Place
 
 Window = tuple[int, int]
@@ -48,33 +47,6 @@ class ColumnAutomaton(NamedTuple):
     labels: NDArray[np.int32]
     start: int
     accepting: NDArray[np.bool_]
-
-    def cover(
-        self, past: int, future: int, max_windows: int = 20_000_000
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-        """Words that together contain every window of past + 1 + future columns that can occur.
-
-        Args:
-            past: columns to the left of the current one that a query can depend on.
-            future: columns to its right.
-            max_windows: the largest number of windows to enumerate.
-
-        Returns:
-            Symbols of all words, concatenated; their offsets [words + 1]; the number of windows.
-
-        Raises:
-            ValueError: the automaton is malformed, or there are too many windows.
-        """
-        columns, offsets, edges, _ = _core.cover(
-            self.transitions,
-            self.labels.tolist(),
-            self.start,
-            self.accepting.tolist(),
-            past,
-            future,
-            max_windows,
-        )
-        return columns, offsets, edges
 
 
 class Reach(NamedTuple):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from arithtf.certify.cover.columns import WindowLike
 from arithtf.certify.cover.lookups import Lookup, lookups
-from arithtf.certify.cover.rows import RowMachine, number, row_words, shortest_first
+from arithtf.certify.cover.rows import RowMachine, row_words, shortest_first
 from arithtf.tasks.arithmetic.operands import Operands
 from arithtf.tasks.coupling import Coupling
 
@@ -258,11 +258,11 @@ def product_covering_set(base: int, seen: Seen) -> Operands:
     """
     problems = {*_product_ends(base), *_zeros(base)}
     for word in row_words(product_row(base, seen, first=True)):
-        a, d = number([x for x, _ in word.columns], base), word.start.factor
+        (a, _), d = word.numbers(base), word.start.factor
         problems.update([(a, d), (a, base + d)] if seen.ends_differ else [(a, _at_top(d, base))])
     for word in row_words(product_row(base, seen, first=False)):
-        a, d = number([x for x, _ in word.columns], base), word.start.factor
-        left, power = number([s for _, s in word.columns], base), base ** len(word.columns)
+        (a, left), d = word.numbers(base), word.start.factor
+        power = base ** len(word.columns)
         b = -(-left * power // a)
         problems.add((a, b + power * _at_top(d, base)))
         if seen.ends_differ:

@@ -34,10 +34,17 @@ class RowMachine(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A row: the state it starts from and its columns."""
+    """A row: the state it starts from and its columns, tuples of digits or None."""
 
     start: Any
-    columns: tuple[Any, ...]
+    columns: tuple[tuple[int | None, ...], ...]
+
+    def numbers(self, base: int) -> list[int]:
+        """The numbers whose digits stand in the columns, least significant first; None is a 0."""
+        values = [0] * len(self.columns[0])
+        for column in reversed(self.columns):
+            values = [v * base + (d or 0) for v, d in zip(values, column, strict=True)]
+        return values
 
 
 class _Graph:
@@ -101,14 +108,6 @@ def row_words(machine: RowMachine) -> Iterator[Word]:
                 yield note(graph.word(state, (symbol,), after))
         if machine.accepts(state) and not found.issuperset(machine.shown(state, None)):
             yield note(graph.word(state, (), state))
-
-
-def number(digits: Iterable[int | None], base: int) -> int:
-    """The number of these digits, least significant first; None is a 0."""
-    value = 0
-    for digit in reversed([digit or 0 for digit in digits]):
-        value = value * base + digit
-    return value
 
 
 def shortest_first(problems: Iterable[tuple[int, ...]], base: int, arity: int) -> Operands:

@@ -27,7 +27,7 @@ from itertools import product
 from typing import NamedTuple
 
 from arithtf.certify.cover.columns import WindowLike, finite_windows
-from arithtf.certify.cover.rows import RowMachine, Word, number, row_words, shortest_first
+from arithtf.certify.cover.rows import RowMachine, row_words, shortest_first
 from arithtf.tasks.arithmetic.operands import Operands
 from arithtf.tasks.coupling import Coupling
 
@@ -109,15 +109,9 @@ def sum_row(base: int, *, first: bool) -> RowMachine:
 @lru_cache(maxsize=16)
 def sum_covering_set(base: int) -> Operands:
     """Sums of three operands that contain every local context of any sum."""
-
-    def operands(word: Word) -> tuple[int, int]:
-        return number([s for s, _ in word.columns], base), number(
-            [x for _, x in word.columns], base
-        )
-
-    problems = {(*operands(w), 0) for w in row_words(sum_row(base, first=True))}
+    problems = {(*word.numbers(base), 0) for word in row_words(sum_row(base, first=True))}
     for word in row_words(sum_row(base, first=False)):
-        so_far, operand = operands(word)
+        so_far, operand = word.numbers(base)
         problems.add((so_far, 0, operand))
     return shortest_first(problems, base, 3)
 
@@ -194,12 +188,12 @@ def quotient_covering_set(base: int) -> Operands:
     problems = set(_quotient_ends(base))
     for trial in (0, 1):
         for word in row_words(quotient_row(base, trial=trial)):
-            remainder = number([r for r, _ in word.columns], base)
-            divisor = number([b for _, b in word.columns], base)
+            remainder, divisor = word.numbers(base)
             before, digit = divmod(remainder + trial * divisor, base)
             problems.add(((divisor + before) * base + digit, divisor))
     for word in row_words(quotient_row(base, trial=0, first=True)):
-        problems.add((word.columns[0][0], number([b for _, b in word.columns], base)))
+        dividend, divisor = word.numbers(base)
+        problems.add((dividend, divisor))
     return shortest_first(problems, base, 2)
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arithtf import _core
 from arithtf.certify.cover.columns import ColumnAutomaton, WindowLike, column_reach
 from arithtf.tasks import ABSENT, ColumnTask, Coupling, Operands, Rule
 from arithtf.tasks.arithmetic.transducer import Table, tables
@@ -194,7 +195,15 @@ def column_covering_set(
     )
     automaton, columns = rule_automaton(rule, base, folded)
     try:
-        symbols, offsets, _ = automaton.cover(reach.past, reach.future, max_windows)
+        symbols, offsets, *_ = _core.cover(
+            automaton.transitions,
+            automaton.labels.tolist(),
+            automaton.start,
+            automaton.accepting.tolist(),
+            reach.past,
+            reach.future,
+            max_windows,
+        )
     except ValueError as error:
         raise ValueError(
             f"{error}; level {reach.level!r} makes a query depend on {reach.past} columns before"
