@@ -33,8 +33,8 @@ _SCHEDULE = (
     "warmup",
     "weight_decay",
 )
-_POOL = 4  # times as many problems from which a worksheet's contexts are collected
-_DECAY = 0.1  # weight decay on worksheets
+_POOL = 4  # times as many problems from which a scratchpad's contexts are collected
+_DECAY = 0.1  # weight decay on scratchpads
 
 
 @dataclass(frozen=True)

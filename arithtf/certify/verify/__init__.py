@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from arithtf.certify.verify.automaton import Automaton
 from arithtf.certify.verify.columns import derive_columns
-from arithtf.certify.verify.contexts import ABSENT, Contexts, NotDerivable, from_slots
+from arithtf.certify.verify.contexts import ABSENT, Contexts, NotDerivable, ascending, union
 from arithtf.certify.verify.fields import (
     Invalid,
     Json,
@@ -42,11 +42,17 @@ from arithtf.certify.verify.fields import (
     read_weights,
 )
 from arithtf.certify.verify.network import UNIT, Margins, margins
+from arithtf.certify.verify.scratchpads import derive_scratchpad
 from arithtf.certify.verify.truth import Digits, Write, first_error
-from arithtf.certify.verify_calculator import derive_calculator
-from arithtf.certify.verify_worksheets import WORKSHEET_DERIVATIONS
 from arithtf.origin import portable, recall
-from arithtf.tasks import ArithmeticTask, ColumnTask, Coupling, task_from_dict, task_to_dict
+from arithtf.tasks import (
+    ArithmeticTask,
+    Calculator,
+    ColumnTask,
+    Coupling,
+    task_from_dict,
+    task_to_dict,
+)
 from arithtf.tasks.arithmetic.operands import digits_text
 from arithtf.tasks.arithmetic.scratchpad import write
 from arithtf.tasks.arithmetic.scratchpad_task import ScratchpadTask
@@ -54,7 +60,6 @@ from arithtf.tasks.vocabulary import DigitVocabulary
 
 __all__ = ["Verification", "derive", "verify_certificate"]
 
-DERIVATIONS = {**WORKSHEET_DERIVATIONS, "calculator": derive_calculator}
 SHOWN = {"problem", "place", "context", "expected", "answered", "margin", "bound"}
 CLOSE = 1e-6  # relative: margins of two float64 evaluations agree to many more digits
 
@@ -151,7 +156,7 @@ def _declared(config: Json, run: Path) -> tuple[ArithmeticTask, Coupling]:
 
 
 def derive(
-    task: ArithmeticTask, coupling: Coupling, windows: Any, sinks: int
+    task: ArithmeticTask, coupling: Coupling, windows: Any, sinks: int, *, pair: bool = False
 ) -> tuple[Contexts, Write]:
     """All contexts of a task, from what it declares.
 
@@ -160,6 +165,7 @@ def derive(
         coupling: where its ids come from.
         windows: (back, ahead) of every level.
         sinks: leading tokens that are no part of a context, 0 or 1.
+        pair: problems have two operands.
 
     Returns:
         The contexts, and what writes the answer to operands' digits by the same declaration.
@@ -168,34 +174,63 @@ def derive(
         NotDerivable: they are not finitely many, or not known here.
         ValueError: the coupling does not fit the task.
     """
+    for level in coupling.levels:
+        if level.period or level.randomized:
+            raise NotDerivable(f"level {level.name!r}: its ids are periodic or random")
+    named = {name for level in coupling.levels for name in (*level.key, *level.query)}
+    if unknown := sorted(named - set(task.segments.names)):
+        raise ValueError(f"the coupling has forms for {unknown}, which are no segments of the task")
     if isinstance(task, ColumnTask):
         automaton = Automaton(task.rule(), task.vocabulary)
         found = derive_columns(automaton, task.prompt, coupling.to_dict(), windows, sinks)
         return found, automaton.write
-    if task.name in DERIVATIONS:
-        given = task_to_dict(task), coupling.to_dict(), [list(window) for window in windows]
-        made = DERIVATIONS[task.name](*given)
-        levels = np.zeros_like(made.differences) if made.levels is None else made.levels
-        places = list(zip(levels.tolist(), made.differences.tolist(), strict=True))
-        return from_slots(made.query, made.target, made.slots, places), _writer(task)
+    if isinstance(task, ScratchpadTask):
+        pad, words = task.scratchpad(), task.vocabulary
+
+        def written(operands: Sequence[Digits]) -> list[int]:
+            return [one.token for one in write(pad, words, operands)]
+
+        turns = 1 if pair and pad.turns is None else None
+        found = derive_scratchpad(
+            pad, words, task.prompt, coupling.to_dict(), windows, sinks, turns
+        )
+        return found, written
+    if isinstance(task, Calculator):
+        return _derive_parts(task, coupling, windows, sinks)
     raise NotDerivable(f"task {task.name!r} declares no rule by columns or rows")
 
 
-def _writer(task: ArithmeticTask) -> Write:
-    """What writes a scratchpad's work and answer."""
-    parts = getattr(task, "parts", {})
+def _derive_parts(
+    task: Calculator, coupling: Coupling, windows: Any, sinks: int
+) -> tuple[Contexts, Write]:
+    """The contexts of a joint task's parts, of two operands each, in its vocabulary."""
+    tables, writes, found = [], [], []
+    for part in task.parts.values():
+        table = np.array([task.vocabulary.id(word) for word in part.vocabulary.words] + [ABSENT])
+        contexts, own = derive(part, _own(coupling, f"{part.name} "), windows, sinks, pair=True)
+        seen = contexts.seen.copy()
+        seen[:, :, 2] = table[seen[:, :, 2]]
+        found.append(Contexts(table[contexts.query], table[contexts.target], ascending(seen)))
+        tables.append(table)
+        writes.append(own)
 
-    def scratchpad(operands: Sequence[Digits]) -> list[int]:
-        assert isinstance(task, ScratchpadTask)
-        return [w.token for w in write(task.scratchpad(), task.vocabulary, operands)]
+    def written(operands: Sequence[Digits]) -> list[int]:
+        number = operands[0][0]
+        return [int(tables[number][token]) for token in writes[number](operands[1:])]
 
-    def joint(operands: Sequence[Digits]) -> list[int]:
-        part = [*parts.values()][operands[0][0]]
-        words = part.vocabulary
-        own = Automaton(part.rule(), words).write if isinstance(part, ColumnTask) else _writer(part)
-        return [task.vocabulary.id(words.words[token]) for token in own(operands[1:])]
+    return union(found), written
 
-    return joint if parts else scratchpad
+
+def _own(coupling: Coupling, prefix: str) -> Coupling:
+    """What a joint coupling says of the segments of one part, which begin with a prefix."""
+    levels = []
+    for level in coupling.levels:
+        key, query = (
+            {name.removeprefix(prefix): f for name, f in side.items() if name.startswith(prefix)}
+            for side in (level.key, level.query)
+        )
+        levels.append(replace(level, key=key, query=query))
+    return Coupling(coupling.name, tuple(levels))
 
 
 def _compare_contexts(claim: Json, contexts: Contexts) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arithtf.certify.verify.contexts import ABSENT
+from arithtf.certify.verify.contexts import ABSENT, Ints
+from arithtf.certify.verify.walk import Key, Machine, reaching
 from arithtf.tasks.arithmetic.transducer import Rule
 from arithtf.tasks.vocabulary import DigitVocabulary
 
@@ -63,13 +64,26 @@ class Automaton:
                     cells.append((number[state], symbol, number[after], *written))
         table = np.array(cells, np.int64)
         shape = (len(self.states), len(self.symbols))
-        self.after = np.full(shape, -1, np.int64)
-        self.after[table[:, 0], table[:, 1]] = table[:, 2]
+        following = np.full(shape, -1, np.int64)
+        following[table[:, 0], table[:, 1]] = table[:, 2]
+        ends = np.array([s.tail == 2 and set(s.ends) == {_OVER} for s in self.states])
+        self.after = reaching(following, ends)
         # [2 R, states, symbols]: a row's token in its columns, and the token that ends it.
         self.written = np.full((2 * len(rule.passes), *shape), ABSENT, np.int64)
         self.written[:, table[:, 0], table[:, 1]] = table[:, 3:].T
-        self.digits = np.array(self.symbols, np.int64)
-        self._keep_what_ends()
+
+    def machine(self) -> Machine:
+        """The tables: outputs "body" and "end" of rows, "digit" of operands; singles of states."""
+        rows = range(len(self.rule.passes))
+        outputs: dict[Key, Ints] = {("body", row): self.written[row] for row in rows}
+        outputs |= {("end", row): self.written[len(rows) + row] for row in rows}
+        for i, digits in enumerate(np.array(self.symbols, np.int64).T):
+            outputs["digit", i] = np.broadcast_to(digits, self.after.shape)
+        singles: dict[Key, Ints] = {("operand",): np.array([s.digit for s in self.states])}
+        for row, one in enumerate(self.rule.passes[:-1]):
+            marks = [one.finish(state.guess[row])[0] for state in self.states]
+            singles["mark", row] = np.array(marks, np.int64)
+        return Machine(self.after, self.starts, outputs, singles)
 
     def _starts(self) -> Iterator[State]:
         ends = (_BEGINS,) * self.rule.numbers
@@ -146,16 +160,6 @@ class Automaton:
             elif rule.padded and _MAY_END in after:  # zeros of the shorter operand are padding
                 after = [_MAY_END] * rule.numbers
         return tuple(after)
-
-    def _keep_what_ends(self) -> None:
-        """Remove edges after which no problem ends."""
-        alive = np.array([s.tail == 2 and set(s.ends) == {_OVER} for s in self.states])
-        while True:
-            more = alive | (alive[self.after] & (self.after >= 0)).any(axis=1)
-            if (more == alive).all():
-                break
-            alive = more
-        self.after[~alive[self.after]] = -1
 
     def write(self, operands: Sequence[Sequence[int]]) -> list[int]:
         """The answer's tokens to operands' digits, most significant first, EOS included."""

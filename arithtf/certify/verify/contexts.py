@@ -62,17 +62,19 @@ def from_slots(
         tokens: [N, W], ABSENT where there is none.
         places: level and id difference of each of the W columns.
     """
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    tokens, where = tokens[:, order].copy(), np.array([places[i] for i in order]).reshape(-1, 2)
-    for place in np.unique(where, axis=0):
-        alike = np.flatnonzero((where == place).all(axis=1))
-        tokens[:, alike] = np.sort(tokens[:, alike], axis=1)
-    # A stable sort moves what is visible to the front and keeps its order.
-    front = np.argsort(tokens == ABSENT, axis=1, kind="stable")
-    tokens, where = np.take_along_axis(tokens, front, 1), where[front]
+    shape = (*tokens.shape, 2)
+    where = np.broadcast_to(np.array(places, np.int64).reshape(-1, 2), shape)
     seen = np.concatenate([where, tokens[:, :, None]], 2)
-    seen[tokens == ABSENT] = -1
-    return union([Contexts(query, target, seen)])
+    return union([Contexts(query, target, ascending(seen))])
+
+
+def ascending(seen: Ints) -> Ints:
+    """Visible tokens [N, W, 3] in order of level, difference and token, absent ones last."""
+    absent = seen[:, :, 2] == ABSENT
+    code = (seen[:, :, 0] << 48) + (seen[:, :, 1] << 16) + seen[:, :, 2]
+    order = np.argsort(np.where(absent, np.iinfo(np.int64).max, code), axis=1)
+    found = np.take_along_axis(np.where(absent[:, :, None], -1, seen), order[:, :, None], 1)
+    return found
 
 
 def union(parts: Iterable[Contexts]) -> Contexts:

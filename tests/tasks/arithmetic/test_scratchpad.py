@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worksheet_oracle as oracle
+import scratchpad_oracle as oracle
 
 from arithtf.tasks import Division, Multiplication, Operands, RunningSum
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, write

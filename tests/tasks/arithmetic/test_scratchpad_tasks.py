@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import worksheet_oracle as oracle
+import scratchpad_oracle as oracle
 
 from arithtf.tasks import (
     IGNORE,

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import worksheet_oracle
+import scratchpad_oracle
 from column_oracle import low_first, rows_of
 
 from arithtf.tasks import (
@@ -49,7 +49,7 @@ SCRATCHPADS = ["blank", "absent"]
 def line_of(task, numbers):
     """All tokens of a problem, (segment, token, left, row), by integers; the distance of rows."""
     if isinstance(task, (RunningSum, Multiplication, Division)):
-        tokens, stride = worksheet_oracle.ORACLES[type(task)](task.base, *numbers)
+        tokens, stride = scratchpad_oracle.ORACLES[type(task)](task.base, *numbers)
         return [(s, token, left, row) for s, token, left, _, row in tokens], stride
     words, rows = task.vocabulary, rows_of(task, [low_first(n, task.base)[::-1] for n in numbers])
     operands = [low_first(n, task.base)[::-1] for n in numbers]

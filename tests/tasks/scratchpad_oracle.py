@@ -1,4 +1,4 @@
-"""Worksheets token by token, from Python's integers."""
+"""Scratchpads token by token, from Python's integers."""
 
 from __future__ import annotations
 
