@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 def examine() -> list[Finding]:
     """All findings, in the order they are shown."""
     findings = [Finding("python", f"{platform.python_version()} on {platform.platform()}")]
-    findings += [_package(name) for name in ESSENTIAL]
+    findings += [_package(name, name, "needed") for name in ESSENTIAL]
     core = _core()
     findings += [core, *_processor()]
     if any(finding.state == "needed" for finding in findings):
@@ -62,11 +61,15 @@ def examine() -> list[Finding]:
     return [*findings, *_devices(), *_attention(), *_extras()]
 
 
-def _package(name: str) -> Finding:
+def _package(name: str, remedy: str, lacking: str) -> Finding:
     try:
         return Finding(name, metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Finding(name, f"not installed; `pip install {name}`", "needed")
+        return Finding(name, f"not installed; `pip install {remedy}`", lacking)
+
+
+def _extras() -> list[Finding]:
+    return [_package(name, f"'arithtf[{extra}]'", "missing") for name, extra in EXTRAS.items()]
 
 
 def _core() -> Finding:
@@ -164,15 +167,3 @@ def _triton_obstacle() -> str:
 
     obstacle = triton.missing()
     return f"impl='triton' cannot run: {obstacle}" if obstacle else "impl='triton' is ready"
-
-
-def _extras() -> Sequence[Finding]:
-    findings = []
-    for name, extra in EXTRAS.items():
-        if importlib.util.find_spec(name) is not None:
-            findings.append(Finding(name, metadata.version(name)))
-        else:
-            findings.append(
-                Finding(name, f"not installed; `pip install 'arithtf[{extra}]'`", "missing")
-            )
-    return findings

@@ -1,6 +1,5 @@
 """`arithtf doctor`: what it says here, and what it would say where something is missing."""
 
-import importlib.util
 from importlib import metadata
 
 import torch
@@ -37,25 +36,26 @@ def test_shorter_products_are_named():
     assert "set_float32_matmul_precision('highest')" in finding.found
 
 
+def leave_out(monkeypatch, missing):
+    version = metadata.version
+
+    def without(name):
+        if name == missing:
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without)
+
+
 def test_missing_extra_names_its_remedy(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "jinja2" else find(name)
-    )
+    leave_out(monkeypatch, "jinja2")
     finding = found()["jinja2"]
     assert finding.state == "missing"
     assert "pip install 'arithtf[report]'" in finding.found
 
 
 def test_missing_essential_is_1(arithtf, monkeypatch):
-    version = metadata.version
-
-    def without(name):
-        if name == "safetensors":
-            raise metadata.PackageNotFoundError(name)
-        return version(name)
-
-    monkeypatch.setattr(metadata, "version", without)
+    leave_out(monkeypatch, "safetensors")
     ended = arithtf("doctor")
     assert ended.code == 1
     assert "pip install safetensors" in ended.out
