@@ -8,47 +8,28 @@ import numpy.typing as npt
 NO_ID: int
 IGNORE: int
 MAX_BASE: int
-ID_STREAM: int
 
 _Bytes = npt.NDArray[np.uint8]
 _Ints = npt.NDArray[np.int32]
 _Longs = npt.NDArray[np.int64]
 
+_Draws = tuple[int, int, int, bool]  # seed, stream, step, whether starts are random
+
 class Runs:
-    def __init__(self, runs: _Longs, offsets: _Longs, facts: _Longs) -> None: ...
+    def __init__(
+        self, runs: _Longs, offsets: _Longs, facts: _Longs, draws: _Draws | None = None
+    ) -> None: ...
     def __len__(self) -> int: ...
-    def arrays(self) -> tuple[_Longs, _Longs, _Longs]: ...
+    def arrays(self) -> tuple[_Longs, _Longs, _Longs, _Draws]: ...
 
 class Coupling:
     def __init__(self, key: _Longs, query: _Longs, settings: _Longs) -> None: ...
-    def ids(
-        self,
-        runs: Runs,
-        *,
-        columns: int,
-        ahead: int,
-        seed: int,
-        stream: int,
-        step: int,
-        random_start: bool,
-        threads: int,
-    ) -> tuple[_Ints, _Ints]: ...
+    def ids(self, runs: Runs, columns: int, ahead: int, threads: int) -> tuple[_Ints, _Ints]: ...
 
 def philox(counter: list[int], key0: int, key1: int) -> list[int]: ...
 
-class Where:
-    def __init__(
-        self,
-        *,
-        arity: int,
-        seed: int,
-        split: str,
-        step: int,
-        lengths: tuple[int, int],
-        distribution: str,
-        chain: tuple[int, int] | None,
-        pool: int,
-    ) -> None: ...
+# arity, seed, split, step, lengths, distribution, chain, pool
+_Where = tuple[int, int, str, int, tuple[int, int], str, tuple[int, int] | None, int]
 
 class ColumnPass:
     def __init__(
@@ -108,9 +89,9 @@ def scratchpad_task(
 
 class Task:
     def sample(
-        self, where: Where, *, size: int, threads: int
+        self, where: _Where, size: int, threads: int
     ) -> tuple[_Bytes, _Bytes, Runs, int]: ...
-    def operands(self, where: Where, *, size: int, threads: int) -> tuple[_Bytes, _Longs]: ...
+    def operands(self, where: _Where, size: int, threads: int) -> tuple[_Bytes, _Longs]: ...
     def instances(
         self,
         arity: int,
@@ -124,8 +105,6 @@ class Task:
     def answers(self, arity: int, digits: _Bytes, offsets: _Longs) -> list[_Bytes]: ...
     def test_split(self, arity: int, digits: _Bytes, offsets: _Longs) -> npt.NDArray[np.bool_]: ...
     def sizes(self, lengths: _Longs) -> tuple[_Longs, _Longs]: ...
-    @property
-    def segments(self) -> int: ...
 
 # Local contexts
 

@@ -167,6 +167,14 @@ def returns(value: Any, cls: type) -> bool:
     return said in (cls, cls.__name__)
 
 
+class FieldsOnly:
+    """A dataclass whose cached properties stay behind when it is pickled or copied."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = field_types(type(self))
+        return {name: value for name, value in vars(self).items() if name in names}
+
+
 def check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
     """Check that names are among those of a thing's fields.
 

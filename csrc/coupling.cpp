@@ -54,10 +54,6 @@ Coupling::Coupling(const std::int64_t* key, const std::int64_t* query, const std
   }
 }
 
-bool Coupling::randomized() const {
-  return std::any_of(levels.begin(), levels.end(), [](const Level& l) { return l.randomized > 0; });
-}
-
 std::int64_t IdDraws::start(const Level& level, std::int64_t level_number, std::uint64_t sample) const {
   if (!random_start || level.start_low == level.start_high) return level.start_low;
   const auto address = level.shared_start ? shared_sample : sample;

@@ -35,13 +35,14 @@ struct Coupling {
   // index, pitch, cell), settings [levels, 5] (period, start low, start high, shared start, randomized).
   Coupling(const std::int64_t* key, const std::int64_t* query, const std::int64_t* settings,
            std::int64_t level_count, std::int64_t segment_count);
-
-  bool randomized() const;
 };
 
-// Where the random parts of the ids come from.
+// The streams of random words below this one are those of problems; ids have theirs above it.
+inline constexpr std::uint64_t id_stream = std::uint64_t{1} << 32;
+
+// Where the random parts of the ids come from; as it stands, those of problems that have no address.
 struct IdDraws {
-  std::uint64_t seed = 0, stream = 0, step = 0;
+  std::uint64_t seed = 0, stream = id_stream - 1, step = 0;
   bool random_start = false;  // false: every level starts at its lowest start
 
   std::int64_t start(const Level& level, std::int64_t level_number, std::uint64_t sample) const;

@@ -11,6 +11,8 @@
 namespace arithtf {
 namespace {
 
+constexpr std::int64_t long_run = 16, cached_ids = 1 << 7;
+
 ARITHTF_CLONES void fill_constant(std::int32_t* out, std::int64_t count, std::int32_t value) {
   for (std::int64_t k = 0; k < count; ++k) out[k] = value;
 }
@@ -24,6 +26,7 @@ ARITHTF_CLONES void fill_progression(std::int32_t* out, std::int64_t count, std:
   }
 }
 
+// For the short runs of most instances too: choosing a version of a function costs more than they do.
 void fill_apart(std::int32_t* out, std::int64_t count, std::int32_t first, std::int32_t slope,
                 std::int64_t stride) {
   auto id = static_cast<std::uint32_t>(first);
@@ -64,7 +67,7 @@ struct Sequence {
     const std::int32_t first = narrow(at(from));
     if (count > 1) narrow(at(from + count - 1));
     const std::int32_t step = count > 1 ? static_cast<std::int32_t>(slope) : 0;
-    if (stride == 1) {
+    if (stride == 1 && count >= long_run) {
       fill_progression(out, count, first, step);
     } else {
       fill_apart(out, count, first, step, stride);
@@ -94,10 +97,7 @@ std::int64_t drawn_length(const Run& run, std::int64_t capacity) {
 }
 
 void write_level(const Level& level, const Runs::Instance& instance, std::span<const Run> runs,
-                 std::int64_t columns, std::int64_t ahead, std::int64_t start, const std::int64_t* places,
-                 IdRows out) {
-  fill_constant(out.query, columns, no_id);
-  fill_constant(out.key, columns, no_id);
+                 std::int64_t ahead, std::int64_t start, const std::int64_t* places, IdRows out) {
   for (const Run& run : runs) {
     const std::int64_t count = places ? drawn_length(run, instance.capacity) : run.length;
     const auto segment = static_cast<std::size_t>(run.segment);
@@ -124,10 +124,12 @@ void write_level(const Level& level, const Runs::Instance& instance, std::span<c
 
 }  // namespace
 
-void write_ids(const Coupling& coupling, const IdDraws& draws, const Runs& runs, std::int64_t columns,
-               std::int64_t ahead, std::int64_t threads, IdRows out) {
+void write_ids(const Coupling& coupling, const Runs& runs, std::int64_t columns, std::int64_t ahead,
+               std::int64_t threads, IdRows out) {
   const auto count = static_cast<std::int64_t>(runs.instances.size());
   const auto levels = static_cast<std::int64_t>(coupling.levels.size());
+  // Levels of very short instances are cleared together: one call for each would take longer than its work.
+  const std::int64_t cleared = std::clamp<std::int64_t>(cached_ids / columns, 1, levels);
   parallel_for(count, thread_count(threads, count * columns * levels), [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int64_t> places;
     for (std::int64_t i = begin; i < end; ++i) {
@@ -135,11 +137,15 @@ void write_ids(const Coupling& coupling, const IdDraws& draws, const Runs& runs,
       std::int64_t number = 0;
       for (const Level& level : coupling.levels) {
         const bool randomized = level.randomized > 0;
-        if (randomized) places = draws.places(level.randomized, instance.capacity, number, instance.sample);
+        if (randomized) places = runs.draws.places(level.randomized, instance.capacity, number, instance.sample);
         const std::int64_t at = (i * levels + number) * columns;
-        write_level(level, instance, runs.of(instance), columns, ahead,
-                    draws.start(level, number, instance.sample), randomized ? places.data() : nullptr,
-                    {out.query + at, out.key + at});
+        if (number % cleared == 0) {
+          const std::int64_t ids = std::min(cleared, levels - number) * columns;
+          fill_constant(out.query + at, ids, no_id);
+          fill_constant(out.key + at, ids, no_id);
+        }
+        write_level(level, instance, runs.of(instance), ahead, runs.draws.start(level, number, instance.sample),
+                    randomized ? places.data() : nullptr, {out.query + at, out.key + at});
         ++number;
       }
     }

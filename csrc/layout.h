@@ -44,14 +44,13 @@ class RunList {
     runs_.push_back({narrow(segment), narrow(row), narrow(length), narrow(first), narrow(stride),
                      narrow(token)});
   }
-  void restart() { next_ = 0; }
 
  private:
   std::vector<Run>& runs_;
   std::int64_t next_ = 0;
 };
 
-// What ids depend on besides the coupling: the segments of a batch's tokens.
+// What ids depend on besides the coupling: the segments of a batch's tokens, and where what is random comes from.
 struct Runs {
   struct Instance {
     std::int64_t part = 0, begin = 0, count = 0;  // runs [begin, begin + count) of parts[part]
@@ -60,6 +59,8 @@ struct Runs {
     std::int64_t row_stride = 0;  // distance of two rows where ids number the cells row by row
     std::uint64_t sample = 0;     // address of the ids' random parts
   };
+  IdDraws draws;
+  std::int64_t segments = 0, columns = 0;  // all segments are below the one, all tokens within the other
   std::vector<Instance> instances;
   std::vector<std::vector<Run>> parts;  // one for each thread that wrote them
 
@@ -78,7 +79,7 @@ struct IdRows {
 // Writes the ids of a batch, [instances, levels, columns] on each side. Token 0 stands at column 0, token n
 // at column n + gap. The query side describes the token `ahead` places on: 1 for the next one, 0 for the
 // token itself.
-void write_ids(const Coupling& coupling, const IdDraws& draws, const Runs& runs, std::int64_t columns,
-               std::int64_t ahead, std::int64_t threads, IdRows out);
+void write_ids(const Coupling& coupling, const Runs& runs, std::int64_t columns, std::int64_t ahead,
+               std::int64_t threads, IdRows out);
 
 }  // namespace arithtf

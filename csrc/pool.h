@@ -11,6 +11,8 @@ namespace arithtf {
 
 class Pool {
  public:
+  static constexpr std::size_t line = 64;  // bytes of a cache line
+
   // Never destroyed, because arrays may outlive every other static object.
   static Pool& instance() {
     static Pool* pool = new Pool;
@@ -51,7 +53,7 @@ class Pool {
   }
 
  private:
-  static constexpr std::align_val_t alignment{64};
+  static constexpr std::align_val_t alignment{line};
   static constexpr std::size_t most_kept = std::size_t{64} << 20;
   static constexpr std::size_t most_blocks = 64;
 

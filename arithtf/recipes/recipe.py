@@ -89,10 +89,11 @@ class Recipe:
                 "local > 0 needs predictions that depend on local contexts alone: one attention "
                 "block, a window on every level, id differences only, at most one sink"
             )
-        if self.model.vocabulary != self.task.vocabulary.size:
+        if self.model.factors != tuple(words.size for words in self.task.vocabulary.factors):
+            sizes = self.task.vocabulary.sizes
             raise ValueError(
-                f"the model has {self.model.vocabulary} tokens, the task {self.task.name} "
-                f"{self.task.vocabulary.size}; build it with vocabulary=task.vocabulary.size"
+                f"the model has {self.model.vocabulary} tokens, the task {self.task.name} {sizes}; "
+                "build it with vocabulary=task.vocabulary.sizes"
             )
         if self.model.levels != len(self.coupling.levels):
             raise ValueError(
@@ -190,7 +191,7 @@ def build(
         training: other fields of the recipe.
     """
     model = ModelConfig(
-        vocabulary=task.vocabulary.size,
+        vocabulary=task.vocabulary.sizes,
         levels=len(coupling.levels),
         width=width,
         heads=heads,

@@ -23,7 +23,7 @@ from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
 from arithtf.tasks.instances import IGNORE, Batch, Ids, Instances, Segments
 from arithtf.tasks.registry import task_from_dict, task_to_dict
 from arithtf.tasks.show import form_text, show, symbols_text
-from arithtf.tasks.vocabulary import Vocabulary
+from arithtf.tasks.vocabulary import FactoredVocabulary, Vocabulary
 
 __all__ = [
     "ABSENT",
@@ -43,6 +43,7 @@ __all__ = [
     "Coupling",
     "Division",
     "Draw",
+    "FactoredVocabulary",
     "Ids",
     "Increment",
     "Instances",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy.typing as npt
@@ -36,13 +35,11 @@ class Address(NamedTuple):
         Raises:
             ValueError: a seed or step that is no 64-bit word.
         """
-        for name, value in (("seed", self.seed), ("step", self.step)):
-            if not 0 <= value <= _WORD:
-                raise ValueError(f"{name} must be in 0..2^64-1, got {value}")
+        if not (0 <= self.seed <= _WORD and 0 <= self.step <= _WORD):
+            raise ValueError(f"seed and step must be in 0..2^64-1, got {self.seed} and {self.step}")
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """How problems are drawn.
 
     Args:
@@ -52,9 +49,6 @@ class Draw:
         chain: (length, place) for the distribution "chain" of two numbers: columns place ..
             place + length - 1 carry (column 0 is the units), their neighbours do not.
         pool: > 0: every problem is one of so many, the same at every step of a seed and split.
-
-    Raises:
-        ValueError: lengths that are no pair, or a negative pool.
     """
 
     lengths: tuple[int, int]
@@ -63,12 +57,16 @@ class Draw:
     chain: tuple[int, int] | None = None
     pool: int = 0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Check what no task can draw.
+
+        Raises:
+            ValueError: lengths that are no pair, or a negative pool.
+        """
         if len(self.lengths) != 2:
             raise ValueError(f"lengths must be (low, high), got {self.lengths!r}")
         if self.pool < 0:
             raise ValueError(f"pool must be at least 0 problems, got {self.pool}")
-        object.__setattr__(self, "lengths", tuple(self.lengths))
 
 
 class Task(ABC):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
+from arithtf.plain import FieldsOnly
 from arithtf.tasks.instances import Ids, Instances, Segments
 
 NO_ID: int = _core.NO_ID
@@ -79,7 +80,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Coupling:
+class Coupling(FieldsOnly):
     """A named tuple of levels: everything that decides the ids of a task's tokens.
 
     Args:
@@ -104,24 +105,21 @@ class Coupling:
 
         Returns:
             query and key ids int32 [B, L, T]. What is random in them follows from
-            `instances.draws`; a level without a random part gives every problem ids of its own.
+            `instances.runs`; a level without a random part gives every problem ids of its own.
 
         Raises:
             ValueError: a segment that the instances do not have, `right` in one that is being
                 written, or an id that does not fit 32 bits.
         """
-        draws = instances.draws
-        made = compile_coupling(self, instances.segments).ids(
-            instances.runs,
-            columns=instances.tokens.shape[1],
-            ahead=instances.ahead,
-            seed=draws.seed,
-            stream=draws.stream,
-            step=draws.step,
-            random_start=draws.random_start,
-            threads=threads,
-        )
-        return Ids(*made)
+        tables = self._compiled.get(instances.segments)
+        if tables is None:
+            tables = self._compiled[instances.segments] = compile_coupling(self, instances.segments)
+        columns = instances.tokens.shape[1]
+        return Ids(*tables.ids(instances.runs, columns, instances.ahead, threads))
+
+    @cached_property
+    def _compiled(self) -> dict[Segments, _core.Coupling]:
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dictionary for JSON; forms hold only what is not zero."""

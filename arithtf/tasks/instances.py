@@ -38,24 +38,7 @@ class Segments(NamedTuple):
         return tuple(name for name in self.names if name not in self.prompt)
 
 
-class IdDraws(NamedTuple):
-    """Where the random parts of ids (starts, randomized positions) come from.
-
-    Args:
-        seed, stream, step: an address; each instance's own number comes with its runs.
-        random_start: False: every level begins at its lowest start.
-    """
-
-    seed: int = 0
-    stream: int = _core.ID_STREAM - 1
-    step: int = 0
-    random_start: bool = False
-
-
-_LOWEST = IdDraws()
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen: that would take as long to make as a batch of short sums
 class Instances:
     """Problems side by side, without ids. All arrays are C-contiguous.
 
@@ -66,12 +49,12 @@ class Instances:
         tokens: [B, T], or factored [B, T, F].
         targets: of the same shape, the next token (`ahead` 1) or the token itself (0) where it is
             predicted; elsewhere the largest value of the dtype, see `ignore`.
-        runs: which columns belong to which segment.
+        runs: which columns belong to which segment, and where the random parts of ids (starts,
+            randomized positions) come from.
         segments: the names that the runs' numbers stand for.
         start: the first column whose query counts. Where every prompt is aligned to its right end,
             that is the column of the last prompt token of every instance.
         ahead: 1 if targets are next tokens, 0 if they stand at the token itself.
-        draws: where the random parts of ids come from.
         starts: int64 [B], each instance's own first such column, where they differ.
     """
 
@@ -81,7 +64,6 @@ class Instances:
     segments: Segments
     start: int
     ahead: int = 1
-    draws: IdDraws = _LOWEST
     starts: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:

@@ -51,6 +51,17 @@ class Vocabulary:
         return len(self.words)
 
     @property
+    def factors(self) -> tuple[Vocabulary, ...]:
+        """The vocabulary of each factor of a token; of an ordinary token, this one."""
+        return (self,)
+
+    @property
+    def sizes(self) -> int | tuple[int, ...]:
+        """Number of tokens; of each factor where there are several, as a model's config has it."""
+        sizes = tuple(words.size for words in self.factors)
+        return sizes if len(sizes) > 1 else sizes[0]
+
+    @property
     def dtype(self) -> npt.DTypeLike:
         """The smallest unsigned integers that hold a token and the value for "no target"."""
         return np.uint8 if self.size <= _core.IGNORE else np.uint16
@@ -99,6 +110,34 @@ class Vocabulary:
         used, inverse = np.unique(np.asarray(tokens), return_inverse=True)
         words = [self.token_text(int(token)) for token in used]
         return "".join(words[k] for k in inverse.ravel())
+
+
+class FactoredVocabulary(Vocabulary):
+    """Tokens [B, T, F] of several factors, each with a vocabulary of its own.
+
+    Args:
+        factors: in the order of the last axis. All special tokens, like PAD, are the first one's.
+    """
+
+    def __init__(self, factors: Sequence[Vocabulary]) -> None:
+        self._factors = tuple(factors)
+        super().__init__(self._factors[0].words if self._factors else ())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FactoredVocabulary) and self.factors == other.factors
+
+    def __hash__(self) -> int:
+        return hash(self._factors)
+
+    @property
+    def factors(self) -> tuple[Vocabulary, ...]:
+        """The vocabulary of each factor."""
+        return self._factors
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Wide enough for the largest factor."""
+        return max((words.dtype for words in self._factors), key=np.dtype)
 
 
 class DigitVocabulary(Vocabulary):

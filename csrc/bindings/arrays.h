@@ -23,19 +23,23 @@ using std::int64_t;
 using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
 using Longs = py::array_t<int64_t, py::array::c_style>;
 
-// An array that is not cleared and whose memory goes back to the pool with it.
+// Two arrays of one shape that are not cleared and whose memory goes back to the pool with them.
 template <typename T>
-py::array_t<T> pooled(std::vector<int64_t> shape) {
+std::pair<py::array_t<T>, py::array_t<T>> pooled_pair(const std::vector<int64_t>& shape) {
   std::size_t size = sizeof(T);
   for (const int64_t extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(size, static_cast<std::size_t>(extent), &size)) throw std::bad_alloc();
   }
-  auto block = std::make_unique<Pool::Block>(Pool::instance().take(size));
+  const std::size_t second = (size + Pool::line - 1) / Pool::line * Pool::line;
+  if (second < size || second > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
+  auto block = std::make_unique<Pool::Block>(Pool::instance().take(second + size));
   const py::capsule owner(block.get(), [](void* given) {
     const std::unique_ptr<Pool::Block> back(static_cast<Pool::Block*>(given));
     Pool::instance().give(*back);
   });
-  return py::array_t<T>(std::move(shape), static_cast<const T*>(block.release()->memory), owner);
+  const auto* memory = static_cast<const std::uint8_t*>(block.release()->memory);
+  return {py::array_t<T>(shape, reinterpret_cast<const T*>(memory), owner),
+          py::array_t<T>(shape, reinterpret_cast<const T*>(memory + second), owner)};
 }
 
 template <typename T>

@@ -1,4 +1,7 @@
 // Couplings, runs and ids: tables and arrays in, ids out.
+#include <optional>
+#include <tuple>
+
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
 #include "coupling.h"
@@ -20,9 +23,11 @@ Coupling make_coupling(const Longs& key, const Longs& query, const Longs& settin
   return Coupling(key.data(), query.data(), settings.data(), key.shape(0), key.shape(1));
 }
 
+using Draws = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, bool>;
+
 // Runs [R, 6] (segment, row, length, first, stride, token) and facts [B, 4] (gap, capacity, row stride,
 // address of random parts); those of instance i are runs [offsets[i], offsets[i + 1]).
-Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
+Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts, const std::optional<Draws>& draws) {
   const int64_t count = offsets.ndim() == 1 ? offsets.shape(0) - 1 : -1;
   const int64_t* at = offsets.data();
   if (runs.ndim() != 2 || runs.shape(1) != 6 || count < 0 || facts.ndim() != 2 || facts.shape(0) != count ||
@@ -32,6 +37,7 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
   // Sums and products of such numbers and a coupling's factors stay within 64 bits.
   const auto fits = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<std::int32_t>::max(); };
   Runs made;
+  if (draws) std::tie(made.draws.seed, made.draws.stream, made.draws.step, made.draws.random_start) = *draws;
   made.parts.resize(1);
   const int64_t* cell = runs.data();
   for (int64_t r = 0; r < runs.shape(0); ++r, cell += 6) {
@@ -41,6 +47,7 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
     }
     const auto narrow = [cell](int k) { return static_cast<std::int32_t>(cell[k]); };
     made.parts[0].push_back({narrow(0), narrow(1), narrow(2), narrow(3), narrow(4), narrow(5)});
+    made.segments = std::max(made.segments, cell[0] + 1);
   }
   const int64_t* fact = facts.data();
   for (int64_t i = 0; i < count; ++i, fact += 4) {
@@ -49,6 +56,14 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts) {
                                   "of 31 bits, not negative");
     }
     made.instances.push_back({0, at[i], at[i + 1] - at[i], fact[0], fact[1], fact[2], static_cast<std::uint64_t>(fact[3])});
+    for (const Run& run : made.of(made.instances.back())) {
+      if (run.length == 0) continue;
+      const int64_t last = run.token + (run.length - int64_t{1}) * run.stride;
+      made.columns = std::max(made.columns, 1 + last + (last > 0 ? fact[0] : 0));
+      if (run.token == 0 && run.length > 1 && fact[0] > 0) {
+        throw std::invalid_argument("expected a first run of one token where a gap follows it");
+      }
+    }
   }
   return made;
 }
@@ -69,40 +84,25 @@ py::tuple runs_arrays(const Runs& runs) {
     for (const int64_t value : {instance.gap, instance.capacity, instance.row_stride,
                                 static_cast<int64_t>(instance.sample)}) *fact++ = value;
   }
-  return py::make_tuple(cells, offsets, facts);
+  const auto& [seed, stream, step, random_start] = runs.draws;
+  return py::make_tuple(cells, offsets, facts, Draws{seed, stream, step, random_start});
 }
 
-// Checked here, as runs can come from anywhere: no token beyond the columns, no segment beyond the tables.
-void check_runs(const Runs& runs, const Coupling& coupling, int64_t columns) {
-  for (const auto& instance : runs.instances) {
-    for (const Run& run : runs.of(instance)) {
-      const int64_t last = run.token + (run.length - int64_t{1}) * run.stride;
-      if (run.segment >= coupling.segments) {
-        throw std::invalid_argument("expected segments below " + std::to_string(coupling.segments) +
-                                    ", those of the coupling's tables, got " + std::to_string(run.segment));
-      }
-      if (run.length > 0 && last + (last > 0 ? instance.gap : 0) >= columns) {
-        throw std::invalid_argument("expected tokens within " + std::to_string(columns) + " columns, got token " +
-                                    std::to_string(last) + " after a gap of " + std::to_string(instance.gap));
-      }
-      if (run.token == 0 && run.length > 1 && instance.gap > 0) {
-        throw std::invalid_argument("expected a first run of one token where a gap follows it");
-      }
-    }
-  }
-}
-
-py::tuple make_ids(const Coupling& coupling, const Runs& runs, int64_t columns, int64_t ahead, std::uint64_t seed,
-                   std::uint64_t stream, std::uint64_t step, bool random_start, int64_t threads) {
+py::tuple make_ids(const Coupling& coupling, const Runs& runs, int64_t columns, int64_t ahead, int64_t threads) {
   if (ahead != 0 && ahead != 1) throw std::invalid_argument("expected ahead 0 or 1, got " + std::to_string(ahead));
+  if (runs.segments > coupling.segments || runs.columns > columns) {
+    throw std::invalid_argument("expected runs of at most the coupling's " + std::to_string(coupling.segments) +
+                                " segments within " + std::to_string(columns) + " columns, got " +
+                                std::to_string(runs.segments) + " segments and " + std::to_string(runs.columns) +
+                                " columns");
+  }
   const std::vector<int64_t> shape{static_cast<int64_t>(runs.instances.size()),
                                    static_cast<int64_t>(coupling.levels.size()), columns};
-  auto query = pooled<std::int32_t>(shape), key = pooled<std::int32_t>(shape);
+  auto [query, key] = pooled_pair<std::int32_t>(shape);
   const IdRows out{query.mutable_data(), key.mutable_data()};
   {
     py::gil_scoped_release release;
-    check_runs(runs, coupling, columns);
-    write_ids(coupling, {seed, stream, step, random_start}, runs, columns, ahead, threads, out);
+    write_ids(coupling, runs, columns, ahead, threads, out);
   }
   return py::make_tuple(query, key);
 }
@@ -113,7 +113,6 @@ void bind_data(py::module_& m) {
   m.attr("NO_ID") = no_id;
   m.attr("IGNORE") = static_cast<int>(ignore_target);
   m.attr("MAX_BASE") = max_base;
-  m.attr("ID_STREAM") = id_stream;
   m.def(
       "philox",
       [](Words counter, std::uint64_t key0, std::uint64_t key1) {
@@ -122,11 +121,10 @@ void bind_data(py::module_& m) {
       py::arg("counter"), py::arg("key0"), py::arg("key1"), "One block of Philox4x64-10.");
   py::class_<Coupling>(m, "Coupling", "Tables of a coupling, ready for the core.")
       .def(py::init(&make_coupling), py::arg("key"), py::arg("query"), py::arg("settings"))
-      .def("ids", &make_ids, py::arg("runs"), py::kw_only(), py::arg("columns"), py::arg("ahead"), py::arg("seed"),
-           py::arg("stream"), py::arg("step"), py::arg("random_start"), py::arg("threads"),
+      .def("ids", &make_ids, py::arg("runs"), py::arg("columns"), py::arg("ahead"), py::arg("threads"),
            "Query and key ids int32 [B, L, T] of a batch's runs.");
   py::class_<Runs>(m, "Runs", "The segments of a batch's tokens.")
-      .def(py::init(&make_runs), py::arg("runs"), py::arg("offsets"), py::arg("facts"))
+      .def(py::init(&make_runs), py::arg("runs"), py::arg("offsets"), py::arg("facts"), py::arg("draws") = py::none())
       .def("__len__", [](const Runs& runs) { return runs.instances.size(); })
       .def("arrays", &runs_arrays, "The arrays that the constructor takes.");
 }

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <tuple>
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
@@ -14,17 +15,9 @@ namespace {
 using namespace arithtf;
 using namespace arithtf::bindings;
 
-// Where problems are drawn, as Python names it.
-struct Where {
-  int64_t arity;
-  std::uint64_t seed;
-  std::string split;
-  std::uint64_t step;
-  std::pair<int64_t, int64_t> lengths;
-  std::string distribution;
-  std::optional<std::pair<int64_t, int64_t>> chain;
-  std::uint64_t pool;
-};
+// Where problems are drawn: arity, seed, split, step, lengths, distribution, chain, pool.
+using Where = std::tuple<int64_t, std::uint64_t, std::string, std::uint64_t, std::pair<int64_t, int64_t>, std::string,
+                         std::optional<std::pair<int64_t, int64_t>>, std::uint64_t>;
 
 Shape shape_of(const Task& task, int64_t arity) {
   const bool fits = task.prompt.repeated ? arity >= 2 : arity == task.shape.arity;
@@ -39,16 +32,16 @@ Shape shape_of(const Task& task, int64_t arity) {
 }
 
 Draw make_draw(const Task& task, const Where& where) {
+  const auto& [arity, seed, split, step, lengths, distribution, chain, pool] = where;
   Draw draw;
-  draw.seed = where.seed;
-  draw.step = where.step;
-  draw.split = split_named(where.split);
-  draw.distribution = distribution_named(where.distribution);
-  draw.low = where.lengths.first;
-  draw.high = where.lengths.second;
-  if (where.chain) std::tie(draw.chain_length, draw.chain_place) = *where.chain;
-  draw.pool = where.pool;
-  draw.shape = shape_of(task, where.arity);
+  draw.seed = seed;
+  draw.step = step;
+  draw.split = split_named(split);
+  draw.distribution = distribution_named(distribution);
+  std::tie(draw.low, draw.high) = lengths;
+  if (chain) std::tie(draw.chain_length, draw.chain_place) = *chain;
+  draw.pool = pool;
+  draw.shape = shape_of(task, arity);
   draw.check();
   return draw;
 }
@@ -71,8 +64,7 @@ Operands make_operands(const Task& task, int64_t arity, const Bytes& digits, con
 // Tokens and targets of a grid, filled by `write`, with the runs that it returns.
 template <typename Write>
 py::tuple filled(const Grid& grid, const Write& write) {
-  auto tokens = pooled<std::uint8_t>({grid.instances, grid.columns});
-  auto targets = pooled<std::uint8_t>({grid.instances, grid.columns});
+  auto [tokens, targets] = pooled_pair<std::uint8_t>({grid.instances, grid.columns});
   const Buffers buffers{tokens.mutable_data(), targets.mutable_data()};
   Runs runs;
   {
@@ -261,11 +253,6 @@ std::unique_ptr<Task> scratchpad_task(int64_t base, int64_t segments, const std:
 }  // namespace
 
 void bind_tasks(py::module_& m) {
-  py::class_<Where>(m, "Where", "The address of problems.")
-      .def(py::init<int64_t, std::uint64_t, std::string, std::uint64_t, std::pair<int64_t, int64_t>, std::string,
-                    std::optional<std::pair<int64_t, int64_t>>, std::uint64_t>(),
-           py::kw_only(), py::arg("arity"), py::arg("seed"), py::arg("split"), py::arg("step"), py::arg("lengths"),
-           py::arg("distribution"), py::arg("chain"), py::arg("pool"));
   py::class_<Pass>(m, "ColumnPass", "Tables of one row of a column task's answer.")
       .def(py::init(&make_pass), py::kw_only(), py::arg("start"), py::arg("next"), py::arg("emitted"),
            py::arg("flush"), py::arg("end"), py::arg("end_apart"));
@@ -279,9 +266,9 @@ void bind_tasks(py::module_& m) {
         py::arg("passes"), py::arg("runs"), py::arg("tail"), py::arg("turns"), py::arg("columns"), py::arg("repeat"),
         py::arg("divides"), py::arg("separator"));
   py::class_<Task>(m, "Task", "A task on operands, ready for the core.")
-      .def("sample", &sample, py::arg("where"), py::kw_only(), py::arg("size"), py::arg("threads"),
+      .def("sample", &sample, py::arg("where"), py::arg("size"), py::arg("threads"),
            "Problems of an address with their answers: tokens, targets, runs, start.")
-      .def("operands", &operands, py::arg("where"), py::kw_only(), py::arg("size"), py::arg("threads"),
+      .def("operands", &operands, py::arg("where"), py::arg("size"), py::arg("threads"),
            "The operands of these problems: digits, offsets.")
       .def("instances", &instances, py::arg("arity"), py::arg("digits"), py::arg("offsets"), py::kw_only(),
            py::arg("max_length"), py::arg("solved"), py::arg("threads"), "Given problems, as `sample` gives them.")
@@ -290,6 +277,5 @@ void bind_tasks(py::module_& m) {
       .def("test_split", &test_split, py::arg("arity"), py::arg("digits"), py::arg("offsets"),
            "Whether each problem belongs to the test split.")
       .def("sizes", &sizes, py::arg("lengths"),
-           "Tokens of the prompt, and the most of an answer, EOS included, of operand lengths [B, arity].")
-      .def_property_readonly("segments", [](const Task& task) { return task.program->segments(); });
+           "Tokens of the prompt, and the most of an answer, EOS included, of operand lengths [B, arity].");
 }

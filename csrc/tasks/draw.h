@@ -21,9 +21,6 @@ enum class Distribution {
 Split split_named(const std::string& name);
 Distribution distribution_named(const std::string& name);
 
-// The streams of random words below this one are those of problems; ids have theirs above it.
-inline constexpr std::uint64_t id_stream = std::uint64_t{1} << 32;
-
 // What the operands of a task look like.
 struct Shape {
   int base = 10;

@@ -11,7 +11,7 @@
 namespace arithtf {
 namespace {
 
-constexpr std::int64_t most_reserved_runs = 1 << 16;
+constexpr std::int64_t few_runs = 16, most_reserved_runs = 1 << 16;
 
 std::uint8_t* put(std::uint8_t* out, int value, std::int64_t count = 1) {
   std::memset(out, value, static_cast<std::size_t>(count));
@@ -29,7 +29,9 @@ class Writer {
   Writer(const Task& task, const Grid& grid, bool solved, std::int64_t part, std::int64_t instances, Runs& runs,
          Buffers out)
       : task_(task), grid_(grid), solved_(solved), part_(part), instances_(instances), runs_(runs),
-        own_(runs.parts[static_cast<std::size_t>(part)]), out_(out) {}
+        own_(runs.parts[static_cast<std::size_t>(part)]), out_(out) {
+    own_.reserve(few_runs);
+  }
 
   // `sample` addresses the random parts of the ids; without one they follow from the problem.
   void write(std::int64_t instance, Numbers operands, const std::uint64_t* sample) {
@@ -120,6 +122,8 @@ template <typename Body>
 Runs write_parts(const Task& task, const Grid& grid, bool solved, std::int64_t threads, Buffers out,
                  const Body& body) {
   Runs runs;
+  runs.segments = task.program->segments();
+  runs.columns = grid.columns;
   const std::int64_t parts = std::min(grid.instances, thread_count(threads, grid.instances * grid.columns));
   runs.instances.resize(static_cast<std::size_t>(grid.instances));
   runs.parts.resize(static_cast<std::size_t>(parts));
@@ -202,13 +206,15 @@ Grid grid_for(const Task& task, const Operands& operands, std::int64_t longest) 
 }
 
 Runs write_drawn(const Task& task, const Draw& draw, const Grid& grid, std::int64_t threads, Buffers out) {
-  return write_parts(task, grid, true, threads, out, [&](Writer& writer, std::int64_t begin, std::int64_t end) {
+  Runs runs = write_parts(task, grid, true, threads, out, [&](Writer& writer, std::int64_t begin, std::int64_t end) {
     Sampler sampler(draw);
     for (std::int64_t i = begin; i < end; ++i) {
       const auto sample = static_cast<std::uint64_t>(i);
       writer.write(i, sampler(i), &sample);
     }
   });
+  runs.draws = draw.id_draws();
+  return runs;
 }
 
 Runs write_given(const Task& task, const Operands& operands, const Grid& grid, bool solved,

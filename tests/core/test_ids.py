@@ -63,7 +63,7 @@ def packed(instances):
     runs = np.array([run for one in instances for run in one[0]], np.int64).reshape(-1, 6)
     offsets = np.cumsum([0, *(len(one[0]) for one in instances)])
     facts = np.array([one[1:] for one in instances], np.int64).reshape(-1, 4)
-    return _core.Runs(runs, offsets, facts)
+    return _core.Runs(runs, offsets, facts, (*ADDRESS.values(), True))
 
 
 def words(sample, channel):
@@ -132,9 +132,7 @@ def test_ids_are_the_forms_of_every_token(given_levels, batch, ahead, threads):
     columns = 60
     table, runs = compile_coupling(coupling, SEGMENTS), packed(batch)
     for made in (runs, _core.Runs(*runs.arrays())):
-        got = table.ids(
-            made, columns=columns, ahead=ahead, random_start=True, threads=threads, **ADDRESS
-        )
+        got = table.ids(made, columns, ahead, threads)
         right = expected(coupling, batch, columns, ahead)
         for side, one, other in zip(("query", "key"), got, right, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=side)
@@ -150,9 +148,9 @@ FINE = [1, 2, 3, 0, 2, 1]  # tokens 1, 3, 5
         *(({"run": [*FINE[:k], -1, *FINE[k + 1 :]]}, "run 1: .* 31 bits") for k in range(6)),
         *(({"run": [*FINE[:k], 2**31, *FINE[k + 1 :]]}, "run 1: .* 31 bits") for k in range(6)),
         ({"run": [1, 2, 3, 0, 0, 1]}, "stride of at least 1"),
-        ({"run": [4, 2, 3, 0, 2, 1]}, r"segments below 4, .* got 4"),
-        ({"run": [1, 2, 4, 0, 2, 1]}, "within 9 columns, got token 7 after a gap of 3"),
-        ({"run": [1, 2, 1, 0, 1, 9]}, "within 9 columns, got token 9"),
+        ({"run": [4, 2, 3, 0, 2, 1]}, "4 segments within 9 columns, got 5 segments"),
+        ({"run": [1, 2, 4, 0, 2, 1]}, "within 9 columns, got 2 segments and 11 columns"),
+        ({"run": [1, 2, 1, 0, 1, 9]}, "within 9 columns, got .* and 13 columns"),
         ({"run": [1, 2, 2**31 - 1, 0, 2**31 - 1, 1]}, "within 9 columns"),
         ({"bos": [0, 0, 2, 0, 1, 0]}, "a first run of one token where a gap follows"),
         ({"facts": [-1, 9, 0, 0]}, "instance 0: expected a gap"),
@@ -164,7 +162,7 @@ FINE = [1, 2, 3, 0, 2, 1]  # tokens 1, 3, 5
         ({"offsets": [1, 2]}, "ascending offsets"),
         ({"offsets": [0, 2, 1, 2]}, "ascending offsets"),
         ({"offsets": []}, "ascending offsets"),
-        ({"columns": 8}, "within 8 columns, got token 5 after a gap of 3"),
+        ({"columns": 8}, "within 8 columns, got .* and 9 columns"),
         ({"ahead": 2}, "ahead 0 or 1, got 2"),
         ({"ahead": -1}, "ahead 0 or 1"),
         ({"threads": -1}, "threads must be"),
@@ -173,7 +171,7 @@ FINE = [1, 2, 3, 0, 2, 1]  # tokens 1, 3, 5
 def test_what_is_no_run_is_refused(change, message):
     key = {name: Place(left=1, index=1) for name in SEGMENTS.names}
     coupling = Coupling("c", (Level(name="l", key=key, query=key),))
-    how = {"columns": 9, "ahead": 1, "threads": 1, "random_start": True, **ADDRESS}
+    how = {"columns": 9, "ahead": 1, "threads": 1}
 
     def ids(run=FINE, bos=BOS, facts=(3, 9, 0, 0), offsets=(0, 2), **other):
         runs = _core.Runs(

@@ -3,13 +3,25 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from arithtf.encodings import Encoding
 from arithtf.origin import SourceChanged, SourceMissing
 from arithtf.recipes import RECIPES, Recipe, RecipeFunction, build, get_recipe, recipe
-from arithtf.tasks import TASKS, Addition, Copy, Reverse, Subtraction, couplings
+from arithtf.tasks import (
+    TASKS,
+    Addition,
+    Copy,
+    FactoredVocabulary,
+    Reverse,
+    Subtraction,
+    Vocabulary,
+    couplings,
+)
 from arithtf.train import train
 
 VARIANTS = (
@@ -194,3 +206,18 @@ def test_runs_of_older_formats_are_refused_with_what_to_do():
     data = {**get_recipe("copy").to_dict(), "format": 1}
     with pytest.raises(ValueError, match=r"format 2, got 1; .*train again with this one"):
         Recipe.from_dict(data)
+
+
+def test_a_model_has_the_vocabulary_of_every_factor():
+    """Factored tokens: a state of three values and a mark of two beside each other."""
+    factors = FactoredVocabulary((Vocabulary("_^ab"), Vocabulary("xyz")))
+    assert (factors.sizes, factors.pad, factors.dtype) == ((4, 3), 0, np.uint8)
+    assert factors != FactoredVocabulary(factors.factors[:1])
+    wide = FactoredVocabulary((Vocabulary("ab"), Vocabulary([str(n) for n in range(300)])))
+    assert wide.dtype == np.uint16
+    task = SimpleNamespace(name="states", vocabulary=factors)
+    recipe = build(task, couplings.index(Addition()), Encoding())
+    assert recipe.model.vocabulary == (4, 3)
+    for wrong in (4, (4,), (3, 4), (4, 3, 2)):
+        with pytest.raises(ValueError, match=r"the task states \(4, 3\); build it with"):
+            replace(recipe, model=replace(recipe.model, vocabulary=wrong))

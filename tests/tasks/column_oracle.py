@@ -1,6 +1,7 @@
 """Column tasks by Python integers: tokens of every row, results, and problems to try."""
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 
@@ -60,7 +61,7 @@ STRINGS = (Copy, Reverse, Parity)
 
 
 def named(task):
-    return f"{task.name}-{'-'.join(map(str, vars(task).values()))}"
+    return f"{task.name}-{'-'.join(str(getattr(task, f.name)) for f in fields(task))}"
 
 
 def low_first(value, base):

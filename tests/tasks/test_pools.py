@@ -100,6 +100,6 @@ def test_pools_of_other_distributions_and_of_parts():
 
 def test_no_pool_is_drawn_from_an_empty_split():
     with pytest.raises(ValueError, match="pool must be at least 0 problems, got -1"):
-        Draw((1, 2), 3, pool=-1)
+        Addition().operands(Address(0, "all"), Draw((1, 2), 3, pool=-1))
     with pytest.raises(ValueError, match="is in split 'test'"):
         Addition(2).operands(Address(0, "test"), Draw((1, 1), 5, pool=3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -130,7 +130,7 @@ class Calculator(ArithmeticTask):
         for number, sign in enumerate(SIGNS):
             at = np.flatnonzero(turn == number)
             if at.size:
-                own = replace(draw, size=at.size)
+                own = draw._replace(size=at.size)
                 drawn = self.parts[sign].operands(address, own, threads=threads)
                 for i, pair in zip(at.tolist(), drawn, strict=True):
                     problems[i] = (np.array([number], np.uint8), *pair)
@@ -178,7 +178,7 @@ class Calculator(ArithmeticTask):
                 for out, source in ((tokens, own.tokens), (targets, own.targets)):
                     words = self._tokens(sign)[source]
                     out[at, 0], out[at, here] = words[:, 0], words[:, 1:]
-                cells, offsets, own_facts = own.runs.arrays()
+                cells, offsets, own_facts, _ = own.runs.arrays()
                 cells[:, 0] += before
                 own_facts[:, 0] += shift
                 facts[at] = own_facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,12 @@ class ColumnTask(ArithmeticTask):
     def rule(self) -> Rule:
         """How answers are written."""
 
-    @property
+    @cached_property
     def core(self) -> _core.Task:
         """The rule's tables, made once."""
         return _compiled(self).core
 
-    @property
+    @cached_property
     def segments(self) -> Segments:
         """The prompt's, then the rows with their ends."""
         return _compiled(self).segments
@@ -47,7 +47,7 @@ class ColumnTask(ArithmeticTask):
         """As the rule says."""
         return _compiled(self).rule.strings
 
-    @property
+    @cached_property
     def distributions(self) -> tuple[str, ...]:
         """How problems can be drawn."""
         return PAIRS if _compiled(self).rule.numbers == 2 else ALONE

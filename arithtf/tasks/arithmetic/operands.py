@@ -183,22 +183,6 @@ def text_digits(text: str, base: int = 10, *, name: str = "operand", strip: bool
     return strip_zeros(digits) if strip else digits
 
 
-def operand_pair(line: str, sign: str, base: int, example: str) -> tuple[Bytes, ...]:
-    """The digits of two operands around a sign.
-
-    Raises:
-        ValueError: not one such sign, or what is wrong with an operand.
-    """
-    parts = line.split(sign)
-    if len(parts) != 2:
-        raise ValueError(
-            f"expected one {sign!r} between two operands, like {example}; got "
-            f"{len(parts) - 1 or 'none'}"
-        )
-    names = ("the first operand", "the second operand")
-    return tuple(text_digits(p, base, name=n) for p, n in zip(parts, names, strict=True))
-
-
 def digits_text(digits: Bytes) -> str:
     """Digits of a base up to 36 as text, in the order given."""
     characters = np.frombuffer(DIGITS.encode("ascii"), np.uint8)

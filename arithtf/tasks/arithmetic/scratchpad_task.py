@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -44,12 +44,12 @@ class ScratchpadTask(ArithmeticTask):
     def scratchpad(self) -> Scratchpad:
         """How the work is written."""
 
-    @property
+    @cached_property
     def core(self) -> _core.Task:
         """The scratchpad's tables, made once."""
         return _compiled(self).core
 
-    @property
+    @cached_property
     def segments(self) -> Segments:
         """The prompt's, then those of the work and the answer."""
         return _compiled(self).segments

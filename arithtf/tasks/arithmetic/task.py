@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from arithtf import _core
+from arithtf.plain import FieldsOnly
 from arithtf.tasks.arithmetic.operands import (
     Bytes,
     Operands,
@@ -20,7 +21,7 @@ from arithtf.tasks.arithmetic.operands import (
     text_digits,
 )
 from arithtf.tasks.base import Address, Draw, Task
-from arithtf.tasks.instances import IdDraws, Instances
+from arithtf.tasks.instances import Instances
 from arithtf.tasks.vocabulary import DIGITS, DigitVocabulary, digit_vocabulary
 
 Longs = npt.NDArray[np.int64]
@@ -45,7 +46,7 @@ PAIRS = (
 """Distributions of two numbers; all but "uniform" have a carry structure, in split "all"."""
 
 
-class ArithmeticTask(Task):
+class ArithmeticTask(FieldsOnly, Task):
     """A task on operands, written by a program of the C++ core.
 
     A subclass is a frozen dataclass with a field `base`. It says how answers are written, what the
@@ -117,14 +118,9 @@ class ArithmeticTask(Task):
 
     def sample(self, address: Address, draw: Draw, *, threads: int = 0) -> Instances:
         """See `Task.sample`; the columns are made for operands of `draw.lengths[1]` digits."""
-        address.check()
-        tokens, targets, runs, start = self.core.sample(
-            self._where(address, draw), size=draw.size, threads=threads
-        )
-        number = PAIRS.index(draw.distribution) * 16 + ("train", "test", "all").index(address.split)
-        train = address.split == "train"
-        draws = IdDraws(address.seed, _core.ID_STREAM + number, address.step, train)
-        return Instances(tokens, targets, runs, self.segments, start, draws=draws)
+        made = self.core.sample(self._where(address, draw), draw.size, threads)
+        tokens, targets, runs, start = made
+        return Instances(tokens, targets, runs, self.segments, start)
 
     def operands(self, address: Address, draw: Draw, *, threads: int = 0) -> Operands:
         """The problems of the sample at the same address, without writing them.
@@ -132,26 +128,20 @@ class ArithmeticTask(Task):
         Raises:
             ValueError: see `sample`.
         """
-        address.check()
-        drawn = self.core.operands(self._where(address, draw), size=draw.size, threads=threads)
+        drawn = self.core.operands(self._where(address, draw), draw.size, threads)
         return Operands(*drawn, self.arity)
 
-    def _where(self, address: Address, draw: Draw) -> _core.Where:
+    def _where(self, address: Address, draw: Draw) -> Any:
+        """An address and a draw as the core reads them."""
+        address.check()
+        draw.check()
         if draw.distribution not in self.distributions:
             raise ValueError(
                 f"distribution must be one of {', '.join(self.distributions)}, got "
                 f"{draw.distribution!r}"
             )
-        return _core.Where(
-            arity=self.arity,
-            seed=address.seed,
-            split=address.split,
-            step=address.step,
-            lengths=draw.lengths,
-            distribution=draw.distribution,
-            chain=draw.chain,
-            pool=draw.pool,
-        )
+        how = (draw.lengths, draw.distribution, draw.chain, draw.pool)
+        return self.arity, *address, *how
 
     def instances(
         self,

@@ -154,20 +154,20 @@ class View(ArithmeticTask):
         targets[source >= len(columns)] = made.ignore
         used = (targets != made.ignore).any(axis=0)
         width = int(np.flatnonzero(used)[-1]) + 2 if used.any() else len(columns)
-        cells, offsets, facts = made.runs.arrays()
+        cells, offsets, facts, draws = made.runs.arrays()
         if not used.any():  # unsolved: the last segment fills the columns, those of the work too
             cells[offsets[1:] - 1, 2] = width
         return replace(
             made,
             tokens=tokens[:, :width].copy(),
             targets=targets[:, :width].copy(),
-            runs=_cut(cells, offsets, facts, made.start, work, width),
+            runs=_core.Runs(*_cut(cells, offsets, facts, made.start, work, width), draws),
         )
 
 
 def _cut(
     cells: Longs, offsets: Longs, facts: Longs, start: int, work: Longs, width: int
-) -> _core.Runs:
+) -> tuple[Longs, Longs, Longs]:
     """The runs without the first `work` tokens of each answer, within `width` columns."""
     of = np.repeat(np.arange(len(work)), np.diff(offsets))
     prompt = start + 1 - facts[of, 0]
@@ -189,4 +189,4 @@ def _cut(
     first[kept] -= np.where(begun > 0, lowest, 0)[group]
     runs = np.stack([segment, row, length, first, stride, token], 1)[kept]
     counts = np.bincount(of[kept], minlength=len(work))
-    return _core.Runs(np.ascontiguousarray(runs), np.cumsum([0, *counts]), facts)
+    return np.ascontiguousarray(runs), np.cumsum([0, *counts]), facts

@@ -55,7 +55,7 @@ def test_core_writes_what_python_integers_say(kind, base):
         operands = Operands.from_ints([problem], base=base, arity=len(problem))
         for solved in (True, False):
             made = task.instances(operands, solved=solved)
-            runs, _, facts = made.runs.arrays()
+            runs, _, facts, _ = made.runs.arrays()
             assert facts[0, 2] == stride
             assert places(runs, made.segments.names) == [
                 (s, i, row) for s, _, i, _, row in expected
