@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import arithtf
-from arithtf.certify import Clash, check_task
+from arithtf.certify import Clash, check_task, verify_certificate
 from arithtf.origin import SourceChanged
 from arithtf.recipes import get_recipe
 from arithtf.runs import RunError, load_model, load_recipe, read_json
@@ -94,6 +94,19 @@ def test_runs_are_loaded_again(page, tmp_path, monkeypatch):
     certificate = arithtf.certify(folder / "runs" / "lookup")
     assert certificate.verdict == "refused"
     assert "Lookup is a model of somebody's own" in certificate.reason
+
+
+def test_the_second_path_holds_or_says_what_it_does_not_know(page):
+    folder, _ = page
+    with pytest.warns(SourceChanged):
+        assert verify_certificate(*paths(folder, "discover-larger")).problems == ()
+    found = verify_certificate(*paths(folder, "decay"))
+    assert not found.able
+    assert "mechanism 'decay.py:Decay' has no independent evaluation" in found.problems[0]
+
+
+def paths(folder, name):
+    return folder / "runs" / name / "certificate.json", folder / "runs" / name
 
 
 def test_the_sign_is_needed(page):

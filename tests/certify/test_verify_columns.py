@@ -145,11 +145,12 @@ def test_contexts_of_couplings_that_the_core_refuses_are_those_that_occur():
         except NotDerivable:
             continue
         try:
-            enumerate_contexts(task, coupling, windows, sinks)
+            if len(derived.query) < 1000:
+                enumerate_contexts(task, coupling, windows, sinks)
             continue
         except ValueError:
             pass
-        problems = itertools.product(range(2**8), repeat=task.arity)
+        problems = itertools.product(range(2**7), repeat=task.arity)
         operands = Operands.from_ints(sorted(problems), base=2, arity=task.arity)
         found = collect(layouts(task, coupling, operands), windows, sinks)
         assert len(derived.query) - derived.clashes() == len(found), (task, coupling, windows)

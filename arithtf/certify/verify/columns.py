@@ -31,15 +31,13 @@ starts from the beginning: the edges (7, 8) with output 5, then (5, 6) with outp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 from arithtf.certify.verify.automaton import Automaton
 from arithtf.certify.verify.contexts import Contexts, NotDerivable, union
-from arithtf.certify.verify.walk import Key, Query, Seen, Slot, Walk
-
-FARTHEST = 1000
-"""Columns that a window holds at most."""
-
+from arithtf.certify.verify.places import relation
+from arithtf.certify.verify.walk import Key, Query, Seen, Slot, Walk, check_width
 
 Windows = Sequence[Sequence[int]]
 
@@ -89,14 +87,28 @@ def _seen(
         NotDerivable: tokens at no fixed offset.
     """
     seen = Seen([], {}, [])
-    for number, (level, window) in enumerate(zip(levels, windows, strict=True)):
+    for number, (level, (back, ahead)) in enumerate(zip(levels, windows, strict=True)):
+        check_width(back, ahead)
         asks = level["query"].get(segment)
-        for source in sources:
+        for source, apart in product(sources, range(-back, ahead + 1)):
             has = level["key"].get(source.segment)
             written = source.row < row or source.moving == ("body", row)
             if asks is None or has is None or not written:
                 continue
-            if not _look(seen, number, source, asks, has, window, own=source.row == row):
+            places = ["left", "right"] if source.slope else []
+            found = relation(_in_columns(asks), _in_columns(has), ["left"], places, apart)
+            if found is None:
+                continue
+            along = {"column": "left", "digit": "right"}.get(found.kind)
+            if source.moving and source.slope and along == source.slope:
+                if source.row < row or found.by < 0:
+                    seen.moving.append(Slot(number, apart, source.moving, found.by))
+            elif source.single and found.kind == "all":
+                seen.always.append(Slot(number, apart, source.single))
+            elif source.single and found.kind == "at column":
+                single = seen.single.setdefault(found.by, [])
+                single.append(Slot(number, apart, source.single))
+            else:
                 raise NotDerivable(
                     f"level {level['name']!r}: queries for {segment!r} see {source.segment!r} at "
                     "no fixed number of columns from theirs, so contexts are not finitely many"
@@ -104,53 +116,9 @@ def _seen(
     return seen
 
 
-def _look(
-    seen: Seen,
-    level: int,
-    source: Source,
-    asks: Mapping[str, int],
-    has: Mapping[str, int],
-    window: Sequence[int],
-    *,
-    own: bool,
-) -> bool:
-    """Note what a query sees of a source, step 2 of the module; False if that is not finite."""
-    step, slope = asks.get("left", 0), has.get(source.slope, 0) if source.slope else 0
-    other = {"left": "right", "right": "left"}.get(source.slope or "", "index")
-    if asks.get("right", 0) or any(form.get("index", 0) for form in (asks, has)) or has.get(other):
-        return False
-    apart = has.get("offset", 0) - asks.get("offset", 0)
-    low, high = -window[0] - apart, window[1] - apart
-    if slope and slope == step:
-        assert source.moving is not None
-        for d in _multiples(slope, low, high, None, -1 if own else None):
-            seen.moving.append(Slot(level, apart + slope * d, source.moving, d))
-        return True
-    if slope:
-        return False
-    columns = _multiples(-step, low, high, 0, None) if step else range(low <= 0 <= high)
-    if source.single is None:
-        return not columns
-    for j in columns:
-        slots = seen.single.setdefault(j, []) if step else seen.always
-        slots.append(Slot(level, apart - step * j, source.single))
-    return True
-
-
-def _multiples(step: int, low: int, high: int, least: int | None, most: int | None) -> range:
-    """The k of least .. most with low <= step k <= high.
-
-    Raises:
-        NotDerivable: they are too many.
-    """
-    if step < 0:
-        step, low, high = -step, -high, -low
-    first, last = -(-low // step), high // step
-    first = first if least is None else max(first, least)
-    last = last if most is None else min(last, most)
-    if last - first > FARTHEST:
-        raise NotDerivable(f"a window holds {last - first} columns; verify a narrower one")
-    return range(first, last + 1)
+def _in_columns(form: Mapping[str, int]) -> dict[str, int]:
+    """A form where there are no rows of work."""
+    return {name: form.get(name, 0) for name in ("offset", "left", "right", "index")}
 
 
 def derive_columns(

@@ -30,7 +30,8 @@ class Relation(NamedTuple):
     Args:
         kind: "column": i' = i + by; "digit": r' = i + by; "by row": r' = j + by; "turn": s i' =
             j + by with s = `every`; "diagonal": i' + j' = i + by; "back": j' = j + by - every i;
-            "index": t' = t + by; "at column": i = by, whatever the key's place; "all": always.
+            "index": t' = t + by; "at column": i = by, whatever the key's place; "all": always;
+            "unknown": another equation.
         by: see `kind`.
         row: j' = j + row; None: nothing is said of the key's row.
         only_row: the query's row; None: any.
@@ -44,10 +45,6 @@ class Relation(NamedTuple):
     every: int = 0
 
 
-class Unsolved(Exception):
-    """The tokens are at no fixed place relative to the query."""
-
-
 def relation(
     asks: Form,
     has: Form,
@@ -55,7 +52,7 @@ def relation(
     key: Sequence[str],
     difference: int,
     *,
-    within: bool,
+    within: bool = False,
 ) -> Relation | None:
     """The relation of key and query whose ids differ by `difference`; None: there is none.
 
@@ -64,9 +61,6 @@ def relation(
         query, key: which of left, right and row are not always 0 there.
         difference: key id minus query id.
         within: both are in columns of rows, or of operands no longer than these.
-
-    Raises:
-        Unsolved: another equation than those of the module.
     """
     a, h = _slopes(asks, query), _slopes(has, key)
     value = asks.get("offset", 0) + difference - has.get("offset", 0)
@@ -77,7 +71,7 @@ def relation(
         return Relation("all") if value == 0 else None
     if "cell" in a or "cell" in h or stride:
         if not within:
-            raise Unsolved
+            return Relation("unknown")
         return _with_stride(a, h, value, stride)
     common = gcd(*sides) * (-1 if max([*a.values(), *h.values()]) < 0 else 1)
     if value % common:
@@ -106,18 +100,18 @@ def _one_equation(a: Form, h: Form, value: int) -> Relation:
         return Relation("turn", value, every=h["left"])
     if set(a) == {"back"} and h == {"row": 1}:
         return Relation("back", value, every=a["back"])
-    raise Unsolved
+    return Relation("unknown")
 
 
 def _with_stride(a: Form, h: Form, value: int, stride: int) -> Relation | None:
     """Step 1: the equation of rows, h_cell j' = a_cell j + stride, and that of columns."""
     known = {"left", "right", "cell"}
     if not ({*a, *h} <= known and {*a.values(), *h.values()} <= {1} and abs(value) <= 2):
-        raise Unsolved
+        return Relation("unknown")
     row, only = None, None
     if "cell" in h:
         if "cell" not in a:
-            raise Unsolved
+            return Relation("unknown")
         row = stride
     elif "cell" in a:
         only = -stride
@@ -127,7 +121,7 @@ def _with_stride(a: Form, h: Form, value: int, stride: int) -> Relation | None:
     if len(sides) == 1 and "left" in a:
         return Relation("column" if sides == ["left"] else "digit", value, row, only)
     if sides:
-        raise Unsolved
+        return Relation("unknown")
     if "left" in a:
         return Relation("at column", -value, row, only)
     return Relation("all", row=row, only_row=only) if value == 0 else None

@@ -7,14 +7,11 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from arithtf.certify.verify.contexts import NotDerivable
-from arithtf.certify.verify.places import Relation, Unsolved, relation
+from arithtf.certify.verify.places import Relation, relation
 from arithtf.certify.verify.strip import Kind, Strip
-from arithtf.certify.verify.walk import Seen, Slot
+from arithtf.certify.verify.walk import Seen, Slot, check_width
 from arithtf.tasks.arithmetic.scratchpad import Part, Scratchpad
 from arithtf.tasks.vocabulary import DigitVocabulary
-
-WIDEST = 1000
-"""Id differences that a window holds at most."""
 
 
 class Asked(NamedTuple):
@@ -112,8 +109,7 @@ class Sights:
         seen = Seen([], {}, [])
         for number, (level, (back, ahead)) in enumerate(zip(levels, windows, strict=True)):
             asks = level["query"].get(asked.segment)
-            if back + ahead > WIDEST:
-                raise NotDerivable(f"a window holds {back + ahead} ids; verify a narrower one")
+            check_width(back, ahead)
             keys = level["key"] if asks is not None else {}
             for (key, has), apart in product(keys.items(), range(-back, ahead + 1)):
                 if key not in self.places and key not in self.signs:
@@ -146,10 +142,7 @@ class Sights:
         own = self.places[asked.segment]
         long = key in self.operands and self.operands[key] != self.pad.tracks[self.rows.y].operand
         within = asked.strip is not None and not (long and self.pad.columns is not None)
-        try:
-            found = relation(asks, has, [*own, "back"], known, apart, within=within)
-        except Unsolved:
-            found = Relation("unknown")  # refused by what can be seen
+        found = relation(asks, has, [*own, "back"], known, apart, within=within)
         if found is None or not self._row_is(asked, found.only_row):
             return
         if found.kind == "index":

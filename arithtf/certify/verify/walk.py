@@ -26,6 +26,9 @@ from arithtf.certify.verify.contexts import (
 MOST = 30_000_000
 """Cases that are looked at together at most."""
 
+WIDEST = 1000
+"""Id differences that a window holds at most."""
+
 Key = tuple[Any, ...]
 
 
@@ -159,7 +162,6 @@ class Walk:
             columns = [outputs[slot.key][before, symbol] for slot in here]
             tokens = np.column_stack([tokens[at], *columns])
             slots += here
-            _sort_alike(tokens, slots)
             if d == 0:
                 kept = (token != ABSENT) & (target != ABSENT)
                 state, token, target, tokens = (x[kept] for x in (state, token, target, tokens))
@@ -170,15 +172,6 @@ class Walk:
         return from_slots(token, target, np.column_stack([tokens, *columns]), places)
 
 
-def _sort_alike(tokens: Ints, slots: Sequence[Slot]) -> None:
-    """Sort tokens of the same level and difference: a context does not know their order."""
-    places = [slot[:2] for slot in slots]
-    for place in set(places):
-        alike = [i for i, other in enumerate(places) if other == place]
-        if len(alike) > 1:
-            tokens[:, alike] = np.sort(tokens[:, alike], axis=1)
-
-
 def reaching(after: Ints, ends: NDArray[np.bool_]) -> Ints:
     """The next states [S, A] without those from which no end is reached."""
     alive = ends
@@ -187,3 +180,13 @@ def reaching(after: Ints, ends: NDArray[np.bool_]) -> Ints:
         if (more == alive).all():
             return np.where(alive[after], after, -1)
         alive = more
+
+
+def check_width(back: int, ahead: int) -> None:
+    """Refuse windows of so many ids that nothing is gained by looking.
+
+    Raises:
+        NotDerivable: this one.
+    """
+    if back + ahead > WIDEST:
+        raise NotDerivable(f"a window holds {back + ahead} ids; verify a narrower one")
