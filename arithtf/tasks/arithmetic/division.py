@@ -142,10 +142,6 @@ class Division(ScratchpadTask):
             raise ValueError("expected a divisor of at least 1, got 0")
         return operands
 
-    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
-        """How many of the answer's tokens lead to the quotient."""
-        return int(np.flatnonzero(answer_tokens == self.vocabulary.equals)[-1]) + 1
-
     def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
         """A trial's remainder with what came of it, or the quotient or the remainder.
 
@@ -162,22 +158,6 @@ class Division(ScratchpadTask):
         digit = 1 + (number - 1) // (self.base - 1)
         shown = self.padded_number(row[1 + width : -1 : 2])
         return f"digit {digit} is {row[-1]}: {goes}", shown
-
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> quotient and remainder, like "14 r 2".
-
-        Args:
-            answer_tokens: [n], the work, "=", the quotient, "#", the remainder; ignored from the
-                first EOS on.
-
-        Raises:
-            ValueError: a part that is missing, or a token that is not a digit.
-        """
-        tokens = self.before_end(answer_tokens)
-        ends = np.flatnonzero(tokens == self.vocabulary.equals)
-        if not ends.size:
-            raise ValueError("the work does not end with '=', a quotient, '#' and a remainder")
-        return self.answer_text(tokens[ends[-1] + 1 :])
 
     def answer_text(self, tokens: Longs) -> str:
         """Quotient and remainder, like "14 r 2".

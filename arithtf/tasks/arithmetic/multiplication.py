@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track, Where
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
-from arithtf.tasks.arithmetic.task import Longs
 
 
 @dataclass(frozen=True)
@@ -90,21 +89,3 @@ class Multiplication(ScratchpadTask):
         return f"row {number}", self.padded_number(np.append(row[3:-1:4], row[-1])) + " " * (
             number - 1
         )
-
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> the product as a person writes it.
-
-        Args:
-            answer_tokens: [n], the work, "=", the product; ignored from the first EOS on.
-
-        Raises:
-            ValueError: no "=" after the work, no digits, or a token that is not a digit.
-        """
-        last = self.rows(answer_tokens)[-1]
-        if not last.size or last[0] != self.vocabulary.equals:
-            raise ValueError("the work does not come to an end: there is no '=' before a product")
-        return self.answer_text(last[1:])
-
-    def answer_text(self, tokens: Longs) -> str:
-        """The product as an ordinary number."""
-        return self.number(tokens)

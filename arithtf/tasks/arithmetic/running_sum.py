@@ -39,6 +39,7 @@ class RunningSum(ScratchpadTask):
     name = "running-sum"
     sign = "+"
     example = "1+2+3"
+    last_mark = ROW
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,28 +110,10 @@ class RunningSum(ScratchpadTask):
         """As many operands as are drawn, and 2, 10, 100, 1000 of them, of `length` digits each."""
         return [(length,) * terms for terms in dict.fromkeys((self.terms, 2, 10, 100, 1000))]
 
-    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
-        """How many of the answer's tokens lead to the last row."""
-        return int(np.flatnonzero(answer_tokens == self.vocabulary.id(ROW))[-1]) + 1
-
     def shown_row(self, row: npt.NDArray[np.int64], number: int, ended: bool) -> tuple[str, str]:
         """A row's running sum."""
         return f"with operand {number + 1}", self.padded_number(row[1::2])
 
-    def render(self, answer_tokens: npt.ArrayLike) -> str:
-        """Answer tokens as generated -> the last running sum as a person writes it.
-
-        Args:
-            answer_tokens: [n], the rows; ignored from the first EOS on.
-
-        Raises:
-            ValueError: no row, no digits, or a token that is not a digit.
-        """
-        last = self.rows(answer_tokens)[-1]
-        if not last.size or last[0] != self.vocabulary.id(ROW):
-            raise ValueError("the work has no row; expected '#' before the first")
-        return self.answer_text(last[1:])
-
     def answer_text(self, tokens: Longs) -> str:
         """A row's digits, without the carries between them, as an ordinary number."""
-        return self.number(tokens[::2])
+        return self.number(self.digits(tokens)[::2].astype(np.int64))

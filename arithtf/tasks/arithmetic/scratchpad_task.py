@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from arithtf import _core
 from arithtf.tasks.arithmetic.scratchpad import Scratchpad
 from arithtf.tasks.arithmetic.scratchpad_tables import core_task
-from arithtf.tasks.arithmetic.task import ArithmeticTask, aligned
+from arithtf.tasks.arithmetic.task import ArithmeticTask, Longs, aligned
 from arithtf.tasks.instances import Segments
 
 ROW = "#"
@@ -36,6 +36,8 @@ class ScratchpadTask(ArithmeticTask):
     base: int = 10
 
     symbols = (ROW,)
+    last_mark: ClassVar[str] = "="
+    """What stands last before the answer."""
 
     def __post_init__(self) -> None:
         self.core  # noqa: B018  refuses a base that does not exist, or has too large tables
@@ -59,10 +61,31 @@ class ScratchpadTask(ArithmeticTask):
         """How problems can be drawn."""
         return ("uniform", "ripple", "repdigit", "lopsided", "zeros", "double")
 
-    def scratchpad_length(self, answer_tokens: npt.NDArray[np.uint8]) -> int:
+    def scratchpad_length(self, answer_tokens: npt.NDArray[Any]) -> int:
         """How many of the answer's tokens are work that leads to the answer proper."""
-        ends = np.flatnonzero(answer_tokens == self.vocabulary.equals)
+        ends = np.flatnonzero(answer_tokens == self.vocabulary.id(self.last_mark))
         return int(ends[-1]) + 1 if ends.size else 0
+
+    def render(self, answer_tokens: npt.ArrayLike) -> str:
+        """Answer tokens as generated -> the answer as a person writes it.
+
+        Args:
+            answer_tokens: [n], the work and the answer; ignored from the first EOS on.
+
+        Raises:
+            ValueError: work that does not come to an end, or a token that is not a digit.
+        """
+        tokens = self.before_end(answer_tokens)
+        work = self.scratchpad_length(tokens)
+        if work == 0:
+            raise ValueError(
+                f"the work does not come to an end: expected {self.last_mark!r} before the answer"
+            )
+        return self.answer_text(tokens[work:])
+
+    def answer_text(self, tokens: Longs) -> str:
+        """The answer proper as an ordinary number."""
+        return self.number(tokens)
 
     def shown_work(self, answer_tokens: npt.ArrayLike) -> list[str]:
         """The rows as people would write them, most significant digit first, aligned.
