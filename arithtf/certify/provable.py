@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from arithtf.certify.contexts import TaskContexts, enumerate_contexts
 from arithtf.certify.cover import WindowLike
@@ -123,7 +124,7 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
         )
     _require_arithmetic(config)
     _require_weights(model)
-    _require_float32()
+    _require_float32(model)
     return model
 
 
@@ -157,10 +158,34 @@ def _require_weights(model: Transformer) -> None:
             )
         if not bool(torch.isfinite(weight).all()):
             raise CannotCertify(f"weight {name} holds NaN or infinite entries; train again")
+        if small := _subnormal(weight):
+            raise CannotCertify(
+                f"weight {name} has {small} entries closer to 0 than 2^-126 (subnormal), which a "
+                "library may take for 0: that is another model; set them to 0"
+            )
 
 
-def _require_float32() -> None:
-    """Check that PyTorch multiplies float32 matrices in float32."""
+def _subnormal(weight: Tensor) -> int:
+    """How many float32 numbers are subnormal.
+
+    By their bits: where a library has told the processor to flush, comparisons take them for 0.
+    """
+    magnitude = weight.detach().cpu().contiguous().view(torch.int32) & 0x7FFF_FFFF
+    return int(((magnitude > 0) & (magnitude < 1 << 23)).sum())
+
+
+def _require_float32(model: Transformer) -> None:
+    """Check that PyTorch computes with float32 numbers, and multiplies their matrices, in float32.
+
+    Autocast computes in a shorter format whatever the weights are.
+    """
+    for device in sorted({"cpu", model.device.type}):
+        if torch.is_autocast_enabled(device):
+            raise CannotCertify(
+                f"torch.autocast is on for {device!r}: it computes in "
+                f"{torch.get_autocast_dtype(device)}, and the rounding bound is for torch.float32; "
+                "certify outside autocast"
+            )
     # The legacy getter raises where a backend was set by the newer names, so those are asked.
     for name, backend in (("mkldnn", torch.backends.mkldnn), ("cuda", torch.backends.cuda)):
         precision = backend.matmul.fp32_precision

@@ -198,6 +198,39 @@ def test_weights_that_are_not_numbers_are_refused(tiny, value):
         assert name in result.reason
 
 
+@pytest.mark.parametrize("value", [2.0**-149, 2.0**-127, -(2.0**-126) + 2.0**-149])
+@pytest.mark.parametrize("flushing", [False, True])
+def test_weights_that_a_library_may_take_for_zero_are_refused(tiny, value, flushing):
+    """Also where flushing is on already, so that comparisons with 0 do not see them."""
+    for name in ("embedding.weight", "blocks.1.up.weight", "norm.weight"):
+        model = copy.deepcopy(tiny.model)
+        model.get_parameter(name).data.view(-1)[0] = value
+        torch.set_flush_denormal(flushing)
+        try:
+            result = certify(model, tiny.task, tiny.coupling)
+        finally:
+            torch.set_flush_denormal(False)
+        assert result.verdict == "refused"
+        assert f"weight {name} has 1 entries" in result.reason
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 2.0**-126, -(2.0**-126)])
+def test_zeros_and_the_smallest_normal_weights_are_certified(tiny, value):
+    model = copy.deepcopy(tiny.model)
+    model.unembedding.weight.data[-1, 0] = value
+    assert certify(model, tiny.task, tiny.coupling).certified
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_is_refused_in_words(tiny, dtype):
+    with torch.autocast("cpu", dtype=dtype):
+        results = certify(tiny.model, tiny.task, tiny.coupling), certify(tiny.run)
+    for result in results:
+        assert result.verdict == "refused"
+        assert "autocast" in result.reason
+        assert str(dtype) in result.reason
+
+
 def test_couplings_without_columns_are_refused(tiny):
     result = certify(tiny.model, tiny.task, couplings.index(tiny.task))
     assert result.verdict == "refused"
