@@ -13,7 +13,7 @@ from arithtf.certify.verify import derive
 from arithtf.certify.verify.automaton import Automaton
 from arithtf.certify.verify.contexts import Contexts, NotDerivable
 from arithtf.certify.verify.truth import first_error
-from arithtf.recipes import get_recipe
+from arithtf.recipes import RECIPES, get_recipe
 from arithtf.tasks import (
     Addition,
     Address,
@@ -34,26 +34,30 @@ from arithtf.tasks import (
     couplings,
 )
 
-RECIPES = [
-    *("addition", "subtraction", "comparison", "increment", "times-digit", "modular-addition"),
-    *("residue-addition", "copy", "reverse", "parity"),
-]
+
+def encoding(name):
+    return get_recipe(name).model.encoding
 
 
-def counts(derived):
-    return len(derived.query), derived.clashes()
+FINITE = [name for name in sorted(RECIPES) if None not in encoding(name).windows]
+FINITE.remove("addition-symmetric")  # 414,910 contexts; smaller bases are below
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_contexts_of_recipes_are_those_of_the_core(name):
-    recipe = get_recipe(name)
-    task, coupling, encoding = recipe.task, recipe.coupling, recipe.model.encoding
-    derived, _ = derive(task, coupling, encoding.windows, encoding.sinks)
-    known = enumerate_contexts(task, coupling, encoding.windows, encoding.sinks)
-    contexts, conflicts = known.contexts, known.conflicts
-    assert not conflicts
-    assert derived.hash() == contexts_hash(contexts)
-    assert counts(derived) == (len(contexts.target), 0)
+@pytest.mark.parametrize("name", FINITE)
+def test_contexts_of_every_recipe_are_those_of_the_core(name):
+    """Of scratchpads too; what the core finds no proof for is refused."""
+    recipe, (windows, sinks) = get_recipe(name), (encoding(name).windows, encoding(name).sinks)
+    try:
+        known = enumerate_contexts(recipe.task, recipe.coupling, windows, sinks)
+    except ValueError:
+        known = None
+    if known is None or known.conflicts:
+        with pytest.raises(NotDerivable):
+            derive(recipe.task, recipe.coupling, windows, sinks)
+        return
+    derived, _ = derive(recipe.task, recipe.coupling, windows, sinks)
+    assert derived.hash() == contexts_hash(known.contexts)
+    assert derived.clashes() == 0
 
 
 @pytest.mark.parametrize("name", ["columns", "operand_columns"])
@@ -171,7 +175,7 @@ def test_what_is_not_local_is_refused_in_words():
     with pytest.raises(NotDerivable, match="no rule"):
         derive(plain, couplings.from_left(plain), [(0, 0)], 0)
     unknown = Coupling("c", (Level(name="l", key={"sign": Place()}, query={}),))
-    with pytest.raises(ValueError, match="no segments"):
+    with pytest.raises(ValueError, match="expected one of the segments"):
         derive(task, unknown, [(0, 0)], 1)
 
 

@@ -56,6 +56,7 @@ from arithtf.tasks import (
 from arithtf.tasks.arithmetic.operands import digits_text
 from arithtf.tasks.arithmetic.scratchpad import write
 from arithtf.tasks.arithmetic.scratchpad_task import ScratchpadTask
+from arithtf.tasks.coupling import check_coupling
 from arithtf.tasks.vocabulary import DigitVocabulary
 
 __all__ = ["Verification", "derive", "verify_certificate"]
@@ -177,9 +178,7 @@ def derive(
     for level in coupling.levels:
         if level.period or level.randomized:
             raise NotDerivable(f"level {level.name!r}: its ids are periodic or random")
-    named = {name for level in coupling.levels for name in (*level.key, *level.query)}
-    if unknown := sorted(named - set(task.segments.names)):
-        raise ValueError(f"the coupling has forms for {unknown}, which are no segments of the task")
+    check_coupling(coupling, task.segments)
     if isinstance(task, ColumnTask):
         automaton = Automaton(task.rule(), task.vocabulary)
         found = derive_columns(automaton, task.prompt, coupling.to_dict(), windows, sinks)

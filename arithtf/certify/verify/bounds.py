@@ -181,13 +181,12 @@ def carried(rows: Rows) -> Ints:
     """
     base = rows.base
     x, y = np.divmod(np.arange(base**2), base)
-    phi = np.full(len(rows.states), -1, np.int64)
-    phi[: rows.starts] = 0
-    for state in range(len(rows.states)):  # numbered in the order in which they are reached
-        total = x + y + phi[state] - rows.tokens[rows.replaced][state]
+    left = x + y - rows.tokens[rows.replaced]
+    phi = np.zeros(len(rows.states), np.int64)
+    for state in range(len(phi)):  # numbered in the order in which they are reached
         after = rows.next[state]
-        new = phi[after] < 0
-        phi[after[new]] = total[new] // base
-        if (phi[after] * base != total).any():
-            raise NotDerivable("operands have a turn each, but rows do not add them up")
+        new = (after > state) & (after >= rows.starts)
+        phi[after[new]] = (left[state, new] + phi[state]) // base
+    if (left + phi[:, None] != base * phi[rows.next]).any():
+        raise NotDerivable("operands have a turn each, but rows do not add them up")
     return phi

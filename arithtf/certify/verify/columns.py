@@ -102,12 +102,10 @@ def _seen(
             along = {"column": "left", "digit": "right"}.get(found.kind)
             if source.moving and source.slope and along == source.slope:
                 if source.row < row or found.by < 0:
-                    seen.moving.append(Slot(number, apart, source.moving, found.by))
-            elif source.single and found.kind == "all":
-                seen.always.append(Slot(number, apart, source.single))
-            elif source.single and found.kind == "at column":
-                single = seen.single.setdefault(found.by, [])
-                single.append(Slot(number, apart, source.single))
+                    seen.add(Slot(number, apart, source.moving, found.by))
+            elif source.single and found.kind in ("all", "at column"):
+                column = found.by if found.kind == "at column" else None
+                seen.add(Slot(number, apart, source.single), column)
             else:
                 raise NotDerivable(
                     f"level {level['name']!r}: queries for {segment!r} see {source.segment!r} at "

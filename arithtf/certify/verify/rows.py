@@ -206,7 +206,9 @@ def _numbers(pad: Scratchpad) -> tuple[str, str, str]:
     first = None if x.moves >= 0 else pad.turns
     last = max(track.operand or 0 for track in pad.tracks.values())
     holds = {
-        "passes over columns are neighbours": wide == [*range(wide[0], wide[-1] + 1)],
+        "passes over columns are neighbours behind a mark": wide[0] > 0
+        and wide == [*range(wide[0], wide[-1] + 1)],
+        "what is copied behind the rows has digits": all(p.lengths for p in pad.tail if p.track),
         "what is changed is read no more": all(
             p <= dict(writes)[name] for name, p in reads if name in changed
         ),

@@ -116,13 +116,7 @@ class Sights:
                     continue  # a sink
                 try:
                     for slot, column in self._solved(asked, key, asks, has, apart):
-                        own = slot._replace(level=number, difference=apart)
-                        if slot.offset is not None:
-                            seen.moving.append(own)
-                        elif column is None:
-                            seen.always.append(own)
-                        else:
-                            seen.single.setdefault(column, []).append(own)
+                        seen.add(slot._replace(level=number, difference=apart), column)
                 except Refused:
                     raise NotDerivable(
                         f"level {level['name']!r}: queries for {asked.segment!r} see {key!r} at no "

@@ -129,7 +129,7 @@ class Strip:
         return above and any(
             pad.single(name) and track.moves > 0 and rows.digit(name)[start] == 0
             for name, track in pad.tracks.items()
-            if track.operand is not None
+            if track.operand is not None and track.operand == pad.turns
         )
 
     def _shapes(
@@ -162,8 +162,7 @@ class Strip:
         x_after, y_after = _FIRST, _number(y_before, y, may_be_zero=not pad.divides)
         if self.kind.above is None and self.track.operand is not None and self.track.moves == 0:
             x_after = _number(x_before, x)
-            there = x != ABSENT and not last
-            fits = x_after >= 0 and (there or x == ABSENT)
+            fits = x_after >= 0 and (x == ABSENT or not last)
         elif self.kind.above is None:
             fits = (x != ABSENT) == (first and self.track.operand is not None)
         else:
@@ -226,13 +225,9 @@ class Strip:
     def _of_segment(self, segment: str) -> Bools:
         """Where the row above wrote X in this segment."""
         assert self.kind.above is not None
-        where = [
-            [Where(*self.kind.above, False, first, last) for last in (False, True)]
-            for first in (False, True)
-        ]
-        named = np.array(
-            [[self.rows.pad.segment(self.rows.x, w) == segment for w in row] for row in where]
-        )
+        pad, flags = self.rows.pad, product((False, True), repeat=2)
+        where = (Where(*self.kind.above, False, first, last) for first, last in flags)
+        named = np.array([pad.segment(self.rows.x, w) == segment for w in where]).reshape(2, 2)
         if self.shift == 0:
             first = (self.phase == _FIRST).astype(np.int64)
             last = (self.place == 1).astype(np.int64)

@@ -81,6 +81,13 @@ class Seen(NamedTuple):
     single: dict[int, list[Slot]]
     always: list[Slot]
 
+    def add(self, slot: Slot, column: int | None = None) -> None:
+        """Add a token; one without offset can be seen from one column alone."""
+        if slot.offset is not None:
+            self.moving.append(slot)
+        else:
+            (self.always if column is None else self.single.setdefault(column, [])).append(slot)
+
 
 class Query(NamedTuple):
     """What is to be written, and the token before it.
