@@ -13,7 +13,9 @@ So the verdict rests on nothing that the certificate says. Its figures are compa
 here; what is the maker's word is the finer rounding bound (`bound`, `lower`: no larger than the
 margin allows), which implementations ran, how long it took, and with which versions.
 
-Python, NumPy, safetensors and hashlib take part; neither PyTorch nor the C++ core does.
+Python, NumPy, safetensors and hashlib take part; neither PyTorch nor the C++ core does. To read it,
+begin with `contexts` and `walk`, then `automaton`, `places` and `columns` for column tasks; on top
+of these `rows`, `bounds`, `strip`, `sights` and `scratchpads` for work in rows.
 """
 
 from __future__ import annotations

@@ -98,7 +98,6 @@ class Strip:
         self.outputs: dict[Key, Ints] = {}
         self.singles: dict[Key, Ints] = {}
         self.machine = Machine(after[:, used], len(starts), self.outputs, self.singles)
-        self.endings = rows.endings
 
     def _starts(self, bounds: Mapping[tuple[int, int], int | None]) -> tuple[Ints, Ints]:
         """First states [N, 3] of the three automata, and the table of the second, comparisons."""
@@ -202,7 +201,7 @@ class Strip:
         if key[0] == "digit":
             return rows.digit(key[1])[state]
         if key[0] == "single":
-            return self.endings[key[1:]][state]
+            return rows.endings[key[1:]][state]
         if key[0] == "end":
             return rows.guessed(*key[1:])[state]
         p, i, segment, *only = key[1:]
@@ -211,7 +210,7 @@ class Strip:
         if one.single:
             there = (self.phase == _ENDED)[:, None] & (self.place == 2)
             named = segment in (None, rows.pad.segment(name, kind.where(first=True, last=True)))
-            return np.where(there & named, self.endings[p, i][state][:, None], ABSENT)
+            return np.where(there & named, rows.endings[p, i][state][:, None], ABSENT)
         tokens = rows.tokens[p, i][state[:, None], self.letters]
         last = np.broadcast_to(self.place == 1, shape)
         there = (self.place < 2) & (~last | (name in one.names(last=True)))
