@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("commands",),
     ("report", "studies", "discover"),
+    ("export",),
     ("evaluate",),
     ("certify",),
     ("train",),

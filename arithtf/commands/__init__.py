@@ -189,6 +189,24 @@ COMMANDS = {
             "echo 7-12 | arithtf solve runs/subtraction --show-work",
         ),
     ),
+    "export": Command(
+        "export:export",
+        "write a run's model as integers with an interpreter in plain Python, and certify that",
+        (
+            RUN,
+            _argument(
+                "--int8",
+                "matrices of 8-bit integers, the only form there is yet; --bits takes others",
+                action="store_const",
+                const=8,
+                dest="bits",
+                default=8,
+            ),
+            _number("--bits", "of the matrices' entries (8)", 2, 16, default=8),
+            _out("directory (RUN-int8, beside the run)"),
+        ),
+        ("arithtf export runs/addition --int8", "arithtf export runs/multiplication --bits 12"),
+    ),
     "discover": Command(
         "discover:discover",
         "find a task's coupling from examples alone, train with it, certify; Ctrl-C keeps the best",
