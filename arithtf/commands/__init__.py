@@ -157,6 +157,21 @@ COMMANDS = {
         (RUN, _out("the certificate (RUN/certificate.json)", new_file)),
         ("arithtf certify runs/addition", "arithtf certify runs/addition --out addition.json"),
     ),
+    "law": Command(
+        "law:show",
+        "compute the exact-match rate of a model at every length, without sampling",
+        (
+            RUN,
+            _argument(
+                "--lengths",
+                "digits of every operand (1 to 10^9)",
+                type=lengths,
+                metavar="N,N,...",
+            ),
+            _flag("--json", "a list of objects with length and exact"),
+        ),
+        ("arithtf law runs/addition", "arithtf law runs/addition --lengths 10,1000000 --json"),
+    ),
     "verify-certificate": Command(
         "evidence:verify_certificate",
         "check a certificate against a run by a second, independent path",
