@@ -107,6 +107,21 @@ COMMANDS = {
             "arithtf train my_recipe.py",
         ),
     ),
+    "teach": Command(
+        "teach:teach",
+        "choose the fewest problems that show every local context, train on them alone, certify",
+        (
+            _argument("recipe", RECIPE, metavar="RECIPE"),
+            SETTINGS,
+            _number("--digits", "of the longest operand (10)", 1, 1000, default=10),
+            _number("--rounds", "attempts to make the set smaller (20)", default=20),
+            _number("--seeds", "models trained, with the seeds 0, 1, ... (1)", default=1),
+            _number("--seed", "of the search (0)", default=0),
+            _flag("--json", "problems, bound and verdicts"),
+            _out("directory (runs/teach-RECIPE)"),
+        ),
+        ("arithtf teach carried-addition --seeds 8", "arithtf teach parity --digits 3 --json"),
+    ),
     "evaluate": Command(
         "evidence:evaluate",
         "sampled exact match and per-digit accuracy, with Wilson intervals",

@@ -32,16 +32,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arithtf.certify.certificate import contexts_hash
-from arithtf.certify.contexts import ContextSet
 from arithtf.certify.provable import CannotCertify, check_task, require_provable
 from arithtf.export import interpreter
 from arithtf.export.layout import layout
-from arithtf.model import Trace, Transformer
+from arithtf.model import ContextSet, Trace, Transformer
 from arithtf.model.blocks import MLP, NORM_EPS, Attention
-from arithtf.model.local import NO_ID
 from arithtf.origin import portable
 from arithtf.runs import load_model, weights_hash, write_atomic, write_json
 from arithtf.tasks import ArithmeticTask, Coupling, task_to_dict
+from arithtf.tasks.coupling import NO_ID
 
 STREAM, WEIGHT, FACTOR = 16, 36, 24
 INNER, SCORE = interpreter.PLACE, interpreter.SCORE

@@ -7,6 +7,7 @@ from typing import Any
 
 from arithtf.encodings import Encoding
 from arithtf.tasks import ArithmeticTask, Calculator, ColumnTask, Coupling
+from arithtf.tasks.arithmetic.carried_addition import CarriedAddition
 from arithtf.tasks.arithmetic.comparison import Comparison
 from arithtf.tasks.arithmetic.division import Division
 from arithtf.tasks.arithmetic.modular_addition import ModularAddition
@@ -86,7 +87,8 @@ def _reads(task: ArithmeticTask) -> str:
 
 def _scratchpad(task: ScratchpadTask) -> dict[str, Any]:
     pad = task.scratchpad()
-    answer = ["sum"] if isinstance(task, RunningSum) else [part.segment for part in pad.tail[1:]]
+    summed = isinstance(task, RunningSum | CarriedAddition)
+    answer = ["sum"] if summed else [part.segment for part in pad.tail[1:]]
     passes = [
         {
             "single": one.single,

@@ -40,6 +40,8 @@ class Recipe:
         local: if positive, a step learns from so many local contexts instead of from all columns
             of a batch. For models with one windowed attention block (`arithtf.train.data`).
         pool: the batches whose distinct local contexts, each once, are then the training set.
+        problems: if any, steps learn from these alone, as a person writes them, in one random order
+            after another; `lengths` then only says what evaluations take for short.
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
         threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
             to other weights; 1, because small models lose by sharing (see `arithtf.threads`).
@@ -66,6 +68,7 @@ class Recipe:
     seed: int = 0
     local: int = 0
     pool: int = 128
+    problems: tuple[str, ...] = ()
     log_every: int = 50
     checkpoint_every: int = 500
     threads: int = 1
@@ -79,6 +82,14 @@ class Recipe:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.local < 0:
             raise ValueError(f"local must not be negative, got {self.local}")
+        object.__setattr__(self, "problems", tuple(self.problems))
+        for problem in self.problems:
+            self.task.parse(problem)
+        if self.local and self.pool * self.batch < len(self.problems):
+            raise ValueError(
+                f"expected a pool of batches that hold all {len(self.problems)} problems, got "
+                f"{self.pool} of {self.batch}"
+            )
         lo, hi = self.lengths
         if not 1 <= lo <= hi:
             raise ValueError(f"lengths must be (lo, hi) with 1 <= lo <= hi, got {self.lengths}")
@@ -118,11 +129,13 @@ class Recipe:
     @property
     def budget(self) -> str:
         """What the steps learn from, for people."""
+        given = len(self.problems)
         if not self.local:
-            return f"{self.steps:,} steps of {self.batch:,} problems"
+            chosen = f" out of {given:,}" if given else ""
+            return f"{self.steps:,} steps of {self.batch:,} problems{chosen}"
         return (
             f"{self.steps:,} steps of {self.local:,} of the distinct local contexts of "
-            f"{self.pool * self.batch:,} problems"
+            f"{given or self.pool * self.batch:,} problems"
         )
 
     def to_dict(self) -> dict[str, Any]:

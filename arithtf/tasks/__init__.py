@@ -3,6 +3,7 @@
 from arithtf.tasks import couplings
 from arithtf.tasks.arithmetic.addition import Addition
 from arithtf.tasks.arithmetic.calculator import Calculator
+from arithtf.tasks.arithmetic.carried_addition import CarriedAddition
 from arithtf.tasks.arithmetic.column_task import ColumnTask
 from arithtf.tasks.arithmetic.comparison import Comparison
 from arithtf.tasks.arithmetic.division import Division
@@ -37,6 +38,7 @@ __all__ = [
     "ArithmeticTask",
     "Batch",
     "Calculator",
+    "CarriedAddition",
     "ColumnTask",
     "Comparison",
     "Copy",

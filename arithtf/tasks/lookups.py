@@ -24,7 +24,7 @@ def lookups(task: ArithmeticTask) -> Coupling:
 
     Args:
         task: increment, times-digit, comparison, subtraction, multiplication, running-sum,
-            division, or a joint task of these.
+            carried-addition, division, or a joint task of these.
 
     Raises:
         ValueError: another task.
@@ -33,6 +33,7 @@ def lookups(task: ArithmeticTask) -> Coupling:
         **_COLUMN_LOOKUPS,
         "multiplication": product_lookups(),
         "running-sum": sum_lookups(),
+        "carried-addition": carried_lookups(),
         "division": quotient_lookups(task.base),
     }
     if parts := getattr(task, "parts", None):
@@ -139,6 +140,22 @@ def sum_lookups() -> tuple[Level, ...]:
     columns = (Level(name=name, key=key, query=added) for name, key in addends.items())
     sign = Level(name="sign", key={"+": _ROW}, query={"row": _ROW})
     return (*columns, sign, _kind(("row",), "carry"))
+
+
+def carried_lookups() -> tuple[Level, ...]:
+    """Those of addition with carries: a digit and its carry see the digits of their column.
+
+    The carry sees the sign "+" as well, the end "=": so the kinds of query can be told apart.
+    """
+    columns = tuple(
+        Level(name=name, key={name: Place(right=1)}, query=dict.fromkeys(("sum", "carry"), _COLUMN))
+        for name in ("a", "b")
+    )
+    other = Place(offset=1)
+    kind = Level(
+        name="kind", key={"+": Place(), "=": other}, query={"carry": Place(), "end": other}
+    )
+    return (*columns, kind)
 
 
 def quotient_lookups(base: int) -> tuple[Level, ...]:

@@ -9,6 +9,7 @@ from arithtf.plain import from_plain, to_plain
 from arithtf.tasks.arithmetic import calculator as _calculator
 from arithtf.tasks.arithmetic import strings as _strings
 from arithtf.tasks.arithmetic.addition import Addition
+from arithtf.tasks.arithmetic.carried_addition import CarriedAddition
 from arithtf.tasks.arithmetic.comparison import Comparison
 from arithtf.tasks.arithmetic.division import Division
 from arithtf.tasks.arithmetic.increment import Increment
@@ -24,7 +25,7 @@ from arithtf.tasks.base import TASKS, Task
 _OWN: tuple[type[Task], ...] = (
     *(Addition, Subtraction, Comparison, Increment, TimesDigit, ModularAddition, ResidueAddition),
     *(_strings.Copy, _strings.Reverse, _strings.Parity, Multiplication, RunningSum, Division),
-    *(_calculator.Calculator, View),
+    *(CarriedAddition, _calculator.Calculator, View),
 )
 for _task in _OWN:
     TASKS.add(_task.name, _task)

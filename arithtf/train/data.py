@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from arithtf import _core
 from arithtf.model import ContextSet, collect, local_inputs
 from arithtf.recipes import Recipe
-from arithtf.tasks import Address, Batch, Draw
+from arithtf.tasks import Address, ArithmeticTask, Batch, Draw, Operands
 
 
 class Inputs(NamedTuple):
@@ -69,10 +71,56 @@ def batches(
 
 def drawn(recipe: Recipe, step: int) -> Batch:
     """The batch of training problems at a step's address."""
+    if recipe.problems:
+        given = _given(recipe.arithmetic, recipe.problems)
+        rows = Turns(recipe.seed, len(given)).take(step, recipe.batch)
+        chosen = [given.problem(int(row)) for row in rows]
+        operands = Operands.from_digits(chosen, arity=given.arity)
+        return Batch.of(recipe.arithmetic.instances(operands), recipe.coupling)
     drawn_by = Draw(recipe.lengths, recipe.batch)
     return Batch.of(
         recipe.task.sample(Address(recipe.seed, "train", step), drawn_by), recipe.coupling
     )
+
+
+@lru_cache(maxsize=4)
+def _given(task: ArithmeticTask, problems: tuple[str, ...]) -> Operands:
+    """Problems as a person writes them."""
+    parsed = [task.parse(problem) for problem in problems]
+    return Operands.from_digits(parsed, arity=len(parsed[0]))
+
+
+class Turns:
+    """Numbers 0 .. count - 1 in one random order after another.
+
+    By Philox, like the data: the same on every machine.
+
+    Args:
+        seed: of the orders.
+        count: of the numbers.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        self.seed, self.count = seed, count
+        self._kept: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+
+    def take(self, step: int, size: int) -> npt.NDArray[np.int64]:
+        """The numbers of step 1, 2, ..., `size` a step."""
+        first, last = (step - 1) * size, step * size
+        parts = []
+        while first < last:
+            turn, at = divmod(first, self.count)
+            parts.append(self._order(turn)[at : at + last - first])
+            first += len(parts[-1])
+        return np.concatenate(parts)
+
+    def _order(self, turn: int) -> npt.NDArray[np.int64]:
+        kept, order = self._kept
+        if kept != turn:
+            key = np.array([self.seed, turn], np.uint64)
+            order = np.random.Generator(np.random.Philox(key=key)).permutation(self.count)
+            self._kept = (turn, order)
+        return order
 
 
 def instances(batch: Batch) -> Inputs:
@@ -104,8 +152,7 @@ class LocalContexts:
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        self.seed, self.size, self.device = recipe.seed, recipe.local, device
-        self._kept: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+        self.size, self.device = recipe.local, device
         collector = collected(recipe)
         if collector.conflicts():
             raise ValueError(
@@ -129,6 +176,7 @@ class LocalContexts:
             targets.to(device),
             start=tokens.shape[1] - 1,
         )
+        self._turns = Turns(recipe.seed, len(self))
 
     def __len__(self) -> int:
         """How many contexts there are."""
@@ -136,25 +184,9 @@ class LocalContexts:
 
     def step(self, step: int) -> Inputs:
         """What step 1, 2, ... learns from, by the seed and the step."""
-        first, last = (step - 1) * self.size, step * self.size
-        parts = []
-        while first < last:
-            turn, at = divmod(first, len(self))
-            parts.append(self._order(turn)[at : at + last - first])
-            first += len(parts[-1])
-        rows = torch.cat(parts)
+        rows = torch.from_numpy(self._turns.take(step, self.size)).to(self.device)
         tokens, query_ids, key_ids, targets, start = self.all
         return Inputs(tokens[rows], query_ids, key_ids[rows], targets[rows], start)
-
-    def _order(self, turn: int) -> Tensor:
-        """The order of one turn; by Philox, like the data: the same on every machine."""
-        kept, order = self._kept
-        if kept != turn:
-            key = np.array([self.seed, turn], np.uint64)
-            drawn = np.random.Generator(np.random.Philox(key=key)).permutation(len(self))
-            order = torch.from_numpy(drawn).to(self.device)
-            self._kept = (turn, order)
-        return order
 
 
 def collected(recipe: Recipe) -> _core.ContextCollector:

@@ -22,6 +22,7 @@ from arithtf.certify.cover.scratchpads import (
 from arithtf.certify.cover.transducers import column_covering_set
 from arithtf.tasks import (
     Calculator,
+    CarriedAddition,
     ColumnTask,
     Coupling,
     Division,
@@ -99,6 +100,14 @@ def _clashing(task: View, coupling: Coupling, windows: Sequence[WindowLike]) -> 
 
 
 @lru_cache(maxsize=16)
+def _pairs_covering_set(base: int) -> Operands:
+    """Sums of two: their one row shows what the first row of longer sums does."""
+    pairs = {tuple(map(bytes, problem[:2])) for problem in sum_covering_set(base)}
+    ordered = sorted(pairs, key=lambda pair: (sum(map(len, pair)), pair))
+    return Operands.from_digits([[[*digits] for digits in pair] for pair in ordered], arity=2)
+
+
+@lru_cache(maxsize=16)
 def _joint_covering_set(base: int) -> Operands:
     """Those of the four tasks. Each query sees its sign, so that no two tasks share a context."""
     problems: list[tuple[np.ndarray, ...]] = []
@@ -113,6 +122,7 @@ def _joint_covering_set(base: int) -> Operands:
 
 _BY_LOOKUPS: dict[Any, Callable[[int], Operands]] = {
     RunningSum: sum_covering_set,
+    CarriedAddition: _pairs_covering_set,
     Division: quotient_covering_set,
     Calculator: _joint_covering_set,
 }

@@ -32,12 +32,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arithtf.certify.contexts import ContextSet, render_context
+from arithtf.certify.contexts import render_context
 from arithtf.certify.law.chain import Chain, Nodes, Transitions
 from arithtf.certify.law.places import places
 from arithtf.certify.law.powers import Powers, pushed
 from arithtf.certify.provable import CannotCertify, check_task, require_provable
-from arithtf.model import Model, context_logits
+from arithtf.model import ContextSet, Model, context_logits
 from arithtf.tasks import ArithmeticTask, ColumnTask, Coupling
 
 __all__ = ["Cost", "Law", "law"]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arithtf.certify.contexts import ContextSet
 from arithtf.certify.law.places import Output, Places, Seen
 from arithtf.certify.provable import CannotCertify
+from arithtf.model import ContextSet
 from arithtf.tasks import ColumnTask
 from arithtf.tasks.arithmetic.transducer import Rule, tables
 

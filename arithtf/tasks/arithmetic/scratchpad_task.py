@@ -35,7 +35,7 @@ class ScratchpadTask(ArithmeticTask):
 
     base: int = 10
 
-    symbols = (ROW,)
+    symbols: ClassVar[tuple[str, ...]] = (ROW,)
     last_mark: ClassVar[str] = "="
     """What stands last before the answer."""
 
