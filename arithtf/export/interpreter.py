@@ -150,7 +150,7 @@ def prompt(words: list[str], part: Json, operands: list[list[int]]) -> Iterator[
     names = part["prompt"]
     yield words.index("^"), names[0], 0, 0, 0
     for k, digits in enumerate(operands):
-        row = k if part["arity"] == 0 else 0
+        row = k if part["repeated"] else 0
         if k:
             yield words.index(part["sign"]), names[2], row, 0, 0
         digits = [0] * (longest - len(digits)) + digits
@@ -214,7 +214,7 @@ def answer(data: Json, line: str) -> str:
     """The answer as a person writes it; where the model says so, its tokens as they stand."""
     part, written = solve(data, line)
     rows = [row for _, segment, row in written if segment in part["answer"]]
-    chosen = range(max(rows) if part["arity"] == 0 else 0, max(rows) + 1)
+    chosen = range(max(rows) if part["repeated"] else 0, max(rows) + 1)
     words = [word for word, segment, row in written if segment in part["answer"] and row in chosen]
     if part["reads"] in ("last", "text"):
         return words[-1] if part["reads"] == "last" else "".join(words)

@@ -52,6 +52,7 @@ def _part(task: ArithmeticTask) -> dict[str, Any]:
         "sign": task.sign,
         "arity": 0 if many else task.arity,
         "prompt": list(task.prompt),
+        "repeated": False,
         "strings": task.strings,
         "last_digit": False,
         "divides": False,
@@ -105,6 +106,7 @@ def _scratchpad(task: ScratchpadTask) -> dict[str, Any]:
         for one in pad.passes
     ]
     return {
+        "repeated": pad.turns is None,
         "turns": pad.turns,
         "columns": pad.columns,
         "repeat": pad.repeat,

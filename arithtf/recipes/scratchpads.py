@@ -48,7 +48,7 @@ def running_sum(task: tasks.RunningSum) -> Recipe:
 def carried_addition(task: tasks.CarriedAddition) -> Recipe:
     """Sums of one to ten digits with every carry written: each token follows from one column."""
     data = {"lengths": (1, 10), "batch": 128, "pool": 64, "local": 256, "steps": 400}
-    return _build(task, 3, (48, 96), **data, weight_decay=0.1)
+    return _build(task, 4, (48, 96), **data, weight_decay=0.1)
 
 
 @recipe(tasks.Division())

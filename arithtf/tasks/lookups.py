@@ -147,15 +147,11 @@ def carried_lookups() -> tuple[Level, ...]:
 
     The carry sees the sign "+" as well, the end "=": so the kinds of query can be told apart.
     """
-    columns = tuple(
-        Level(name=name, key={name: Place(right=1)}, query=dict.fromkeys(("sum", "carry"), _COLUMN))
-        for name in ("a", "b")
-    )
-    other = Place(offset=1)
-    kind = Level(
-        name="kind", key={"+": Place(), "=": other}, query={"carry": Place(), "end": other}
-    )
-    return (*columns, kind)
+    added = dict.fromkeys(("sum", "carry"), _CELL)
+    keys = {"a": Place(row_stride=1, right=1), "b": Place(cell=1, right=1)}
+    columns = (Level(name=name, key={name: key}, query=added) for name, key in keys.items())
+    end = Level(name="end", key={"=": Place()}, query={"end": Place()})
+    return (*columns, _kind(("+",), "carry"), end)
 
 
 def quotient_lookups(base: int) -> tuple[Level, ...]:

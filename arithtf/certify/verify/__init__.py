@@ -191,6 +191,7 @@ def derive(
         def written(operands: Sequence[Digits]) -> list[int]:
             return [one.token for one in write(pad, words, operands)]
 
+        pair = pair or not task.is_valid([np.ones(1, np.uint8)] * 3)
         turns = 1 if pair and pad.turns is None else None
         found = derive_scratchpad(
             pad, words, task.prompt, coupling.to_dict(), windows, sinks, turns

@@ -39,10 +39,10 @@ class CarriedAddition(ScratchpadTask):
             return carry, (digit, carry)
 
         first = Pass(single=True, writes=("first",), step=lambda *_: (0, (0,)))
-        sums = Pass(reads=("a", "b"), writes=("sum", "carry"), ends=("sum",), step=add)
+        sums = Pass(reads=("sum", "b"), writes=("sum", "carry"), ends=("sum",), step=add)
         return Scratchpad(
             segments=("first", "sum", "carry", "end"),
-            tracks={"a": Track(operand=0), "b": Track(operand=1)},
+            tracks={"sum": Track(operand=0), "b": Track(operand=1, each=True)},
             passes=(first, sums),
             tail=(Part(segment="end"),),
         )
