@@ -8,6 +8,10 @@ Errors are carried forward twice, entry by entry and as a Euclidean norm (a matr
 by its largest singular value, often much less than the entries of |W| suggest), and a backward
 pass (`arithtf.certify.sensitivity`) multiplies each operation's own rounding by the derivative of
 the margin. For that the roundings of the last operation are kept apart as `local`.
+
+Weights may also be known but for a share m of each, |w' - w| <= m |w|. In y = x W^T that is one
+more error of the operation, m |x| |W|^T at most, and goes where roundings go
+(`arithtf.certify.radius`).
 """
 
 from __future__ import annotations
@@ -31,6 +35,11 @@ SLACK = 1.0 + 2.0**-20
 def gamma(n: int) -> float:
     """Relative error of n roundings in a row (Higham, lemma 3.1)."""
     return n * UNIT / (1 - n * UNIT)
+
+
+def own_share(rounding: float, moved: float) -> float:
+    """Relative error of an operation that rounds, on a weight that has moved."""
+    return rounding + moved + rounding * moved
 
 
 class Bounded(NamedTuple):
@@ -61,12 +70,14 @@ class Weight(NamedTuple):
         size: [m, n], its absolute values.
         rows: [m], norms of its rows.
         sigma: its largest singular value, rounded up.
+        moved: share of each entry by which it may be another.
     """
 
     matrix: Tensor
     size: Tensor
     rows: Tensor
     sigma: float
+    moved: float
 
 
 def exact(weight: Tensor) -> Tensor:
@@ -74,18 +85,23 @@ def exact(weight: Tensor) -> Tensor:
     return weight.detach().cpu().double()
 
 
-def prepare(weight: Tensor) -> Weight:
-    """The matrix of a linear layer, ready for `linear`."""
+def prepare(weight: Tensor, moved: float = 0.0) -> Weight:
+    """The matrix of a linear layer, ready for `linear`.
+
+    Args:
+        weight: [m, n].
+        moved: share of each entry by which it may be another.
+    """
     matrix = exact(weight)
     # An SVD in float64 errs by some 1e-13 of the largest singular value.
     sigma = float(torch.linalg.matrix_norm(matrix, 2)) * SLACK
-    return Weight(matrix, matrix.abs(), matrix.norm(dim=1) * SLACK, sigma)
+    return Weight(matrix, matrix.abs(), matrix.norm(dim=1) * SLACK, sigma, moved)
 
 
-def known(value: Tensor) -> Bounded:
-    """Exact values."""
-    zero = torch.zeros_like(value)
-    return Bounded(value, zero, zero[..., :1], zero)
+def known(value: Tensor, moved: float = 0.0) -> Bounded:
+    """Given values, exact but for a share `moved` of each."""
+    error = value.abs() * (moved * SLACK)
+    return Bounded(value, error, error.norm(dim=-1, keepdim=True) * SLACK, error)
 
 
 def bounded(
@@ -111,12 +127,12 @@ def bounded(
 
 
 def linear(x: Bounded, weight: Weight) -> Bounded:
-    """x W^T, W exact: [..., n] -> [..., m]."""
+    """x W^T, W exact or moved: [..., n] -> [..., m]."""
     n = weight.matrix.shape[1]
     by_entries = x.error @ weight.size.T
     carried = torch.minimum(by_entries, x.norm * weight.rows)
     magnitude = (x.value.abs() @ weight.size.T).add_(by_entries)
-    local = (gamma(n) * magnitude).add_(n * TINY)
+    local = (own_share(gamma(n), weight.moved) * magnitude).add_(n * TINY)
     return bounded(x.value @ weight.matrix.T, carried, local, x.norm * weight.sigma, magnitude)
 
 
@@ -144,8 +160,9 @@ def root_mean_square(x: Bounded) -> tuple[Tensor, Tensor]:
     return root, x.norm / (math.sqrt(x.value.shape[-1]) * root) * SLACK
 
 
-def rms_norm(x: Bounded, gain: Tensor) -> Bounded:
-    """x / sqrt(mean(x^2) + eps) * gain: [..., n] with gain [n].
+def rms_norm(x: Bounded, gain: Tensor, share: float = 0.0) -> Bounded:
+    """x / sqrt(mean(x^2) + eps) * gain: [..., n] with gain [n], exact but for a share of each.
+
 
     The computed mean is a sum of positive terms, good to gamma(n + 4), its root to half of that;
     the root's reciprocal, two products and the constant eps add their own. The derivative is
@@ -155,7 +172,7 @@ def rms_norm(x: Bounded, gain: Tensor) -> Bounded:
     root, moved = root_mean_square(x)
     summed = gamma(n + 4) + n * TINY / NORM_EPS
     computed = summed / (2 - summed) + FUNCTION
-    rounding = 1 / ((1 - computed) * (1 - gamma(4))) - 1
+    rounding = own_share(1 / ((1 - computed) * (1 - gamma(4))) - 1, share)
     reach, least = x.value.abs() + x.error, root * (1 - moved)
     local = gain.abs() * reach / least * rounding + TINY * (1 + gain.abs() / root)
     carried = gain.abs() / root * (x.error + reach * (1 / (1 - moved) - 1))

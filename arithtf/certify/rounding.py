@@ -41,6 +41,7 @@ from arithtf.certify.bounded import (
     gamma,
     known,
     linear,
+    own_share,
     prepare,
     rms_norm,
 )
@@ -80,7 +81,7 @@ class _Scores(NamedTuple):
 
 @torch.no_grad()
 def context_bounds(
-    model: Transformer, contexts: ContextSet, *, bos: int, chunk: int = 256
+    model: Transformer, contexts: ContextSet, *, bos: int, moved: float = 0.0, chunk: int = 256
 ) -> ContextBounds:
     """Exact logits and margins of all contexts, and how far float32 can be from them.
 
@@ -88,9 +89,10 @@ def context_bounds(
         model: one attention block, its mechanism one of BOUNDED.
         contexts: N contexts with their targets.
         bos: token of the sinks.
+        moved: share of each weight by which it may be another.
         chunk: contexts at a time.
     """
-    evaluation = _Evaluation(model, contexts, bos)
+    evaluation = _Evaluation(model, contexts, bos, moved)
     count = len(contexts.query_token)
     jobs = [(first, min(first + chunk, count)) for first in range(0, count, chunk)]
     parts = list(in_parallel(evaluation.bounds, jobs, torch.device("cpu")))
@@ -107,23 +109,25 @@ class _Evaluation:
     difference each; the last one is "sink"), N contexts of a chunk, W columns of a context.
     """
 
-    def __init__(self, model: Transformer, contexts: ContextSet, bos: int) -> None:
+    def __init__(
+        self, model: Transformer, contexts: ContextSet, bos: int, moved: float = 0.0
+    ) -> None:
         blocks = list(model.blocks)
         at = next(i for i, block in enumerate(blocks) if isinstance(block, Attention))
         block = blocks[at]
         assert isinstance(block, Attention)
         self.config, self.block, self.contexts, self.bos = model.config, block, contexts, bos
         self.head_levels = model.config.encoding.levels_of_heads(model.config.heads)
-        self.out = prepare(block.out.weight)
-        self.tail = Tail(model, [b for b in blocks[at + 1 :] if isinstance(b, MLP)])
-        stream = known(exact(model.embedding.weight))
+        self.moved, self.out = moved, prepare(block.out.weight, moved)
+        self.tail = Tail(model, [b for b in blocks[at + 1 :] if isinstance(b, MLP)], moved)
+        stream = known(exact(model.embedding.weight), moved)
         for earlier in blocks[:at]:
             assert isinstance(earlier, MLP)
-            stream = mlp(stream, layers(earlier)).out
+            stream = mlp(stream, layers(earlier, moved)).out
         self.stream_VC = stream
-        normed = rms_norm(stream, exact(block.norm.weight))
+        normed = rms_norm(stream, exact(block.norm.weight), moved)
         self.query_HVD, self.key_HVD, self.value_HVD = (
-            self._heads(linear(normed, prepare(projection.weight)))
+            self._heads(linear(normed, prepare(projection.weight, moved)))
             for projection in (block.query, block.key, block.value)
         )
         self._find_relations()
@@ -181,11 +185,11 @@ class _Evaluation:
         value, error = plain
         if (vectors := mechanism.key_vectors) is not None:
             column = exact(vectors)[:, _clipped(vectors, difference), :, None]
-            term = _products(self.query_HVD, _Scores(column, torch.zeros_like(column)))
+            term = _products(self.query_HVD, _Scores(column, column.abs() * self.moved))
             value, error = value + term.value, error + term.error
         if (vectors := mechanism.query_vectors) is not None:
             column = exact(vectors)[:, _clipped(vectors, difference), :, None]
-            term = _transposed(_products(self.key_HVD, _Scores(column, torch.zeros_like(column))))
+            term = _transposed(_products(self.key_HVD, _Scores(column, column.abs() * self.moved)))
             value, error = value + term.value, error + term.error
         return _Scores(value, error)
 
@@ -252,6 +256,7 @@ class _Evaluation:
             factor = torch.tensor(dim**-0.5, dtype=torch.float64)
         size = factor.abs() * (raw.value.abs() + raw.error) + bias.abs()
         # A bias rounds once itself (ALiBi's product), scale and sums once each.
+        extra = own_share(extra, self.moved)
         error = (1 + extra) * factor.abs() * raw.error + (gamma(5) + extra) * size
         error = (error + TINY * (1 + factor.abs())) * SLACK
         error = torch.where(torch.isfinite(error) & (size < HUGE), error, math.inf)

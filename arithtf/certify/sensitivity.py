@@ -53,6 +53,7 @@ class Layers(NamedTuple):
     gain: Tensor
     up: Weight
     down: Weight
+    moved: float
 
 
 class Steps(NamedTuple):
@@ -66,14 +67,15 @@ class Steps(NamedTuple):
     out: Bounded
 
 
-def layers(block: MLP) -> Layers:
-    """The weights of an MLP block, prepared."""
-    return Layers(exact(block.norm.weight), prepare(block.up.weight), prepare(block.down.weight))
+def layers(block: MLP, moved: float = 0.0) -> Layers:
+    """The weights of an MLP block, prepared; each may be another by a share `moved` of it."""
+    up, down = (prepare(linear.weight, moved) for linear in (block.up, block.down))
+    return Layers(exact(block.norm.weight), up, down, moved)
 
 
 def mlp(x: Bounded, block: Layers) -> Steps:
     """x plus an MLP block's output, with all steps."""
-    normed = rms_norm(x, block.gain)
+    normed = rms_norm(x, block.gain, block.moved)
     before = linear(normed, block.up)
     after = relu(before)
     down = linear(after, block.down)
@@ -86,12 +88,13 @@ class Tail:
     Args:
         model: the transformer.
         blocks: its MLP blocks after attention.
+        moved: share of each weight by which it may be another.
     """
 
-    def __init__(self, model: Transformer, blocks: Sequence[MLP]) -> None:
-        self.blocks = [layers(block) for block in blocks]
+    def __init__(self, model: Transformer, blocks: Sequence[MLP], moved: float = 0.0) -> None:
+        self.blocks, self.moved = [layers(block, moved) for block in blocks], moved
         self.gain = exact(model.norm.weight)
-        self.unembedding = prepare(model.readout)
+        self.unembedding = prepare(model.readout, moved)
 
     def forward(self, x: Bounded) -> tuple[Bounded, list[Steps], Bounded]:
         """Logits of streams [N, C], the blocks' steps, and the last norm's output."""
@@ -99,7 +102,7 @@ class Tail:
         for block in self.blocks:
             steps.append(mlp(x, block))
             x = steps[-1].out
-        normed = rms_norm(x, self.gain)
+        normed = rms_norm(x, self.gain, self.moved)
         return linear(normed, self.unembedding), steps, normed
 
     def margins(self, x: Bounded, target: Tensor) -> tuple[Bounded, Tensor, Tensor, Tensor]:
