@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from arithtf import __version__
 from arithtf.commands import COMMANDS
@@ -22,11 +22,14 @@ from arithtf.origin import SourceChanged
 GOOD, NO, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 REFUSALS = (
-    ("arithtf.runs", "RunError"),
+    ("arithtf.runs.files", "RunError"),
     ("arithtf.certify.provable", "CannotCertify"),
     ("arithtf.certify.certificate", "CertificateError"),
 )
 """Errors by which the work says no. Looked up where they are loaded: loading them takes seconds."""
+
+CHANGES = (("arithtf.runs.stored", "RunChanged"),)
+"""Warnings that are said to users as they are, likewise."""
 
 DESCRIPTION = """Train small transformers on short arithmetic, prove them exact at every length.
 
@@ -83,7 +86,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """What is said to users, as a line; of other warnings also where they arose."""
-    told = issubclass(category, SourceChanged)
+    told = issubclass(category, (SourceChanged, *_loaded(CHANGES)))
     where = warnings.formatwarning(message, category, filename, lineno, line)
     warn(f"arithtf: {message}" if told else where.rstrip())
 
@@ -103,11 +106,15 @@ def _exit_code(error: Exception) -> int | None:
         return NO
     if isinstance(error, ImportError):
         return NO if "_core" in str(error) and (error.name or "").startswith("arithtf") else None
-    loaded = [getattr(sys.modules[m], name) for m, name in REFUSALS if m in sys.modules]
-    if isinstance(error, tuple(loaded)):
+    if isinstance(error, _loaded(REFUSALS)):
         return NO
     # The library raises these, and only these, for arguments that cannot be.
     return MISUSE if isinstance(error, ValueError | TypeError) else None
+
+
+def _loaded(places: Sequence[tuple[str, str]]) -> tuple[type[Any], ...]:
+    """Classes of those modules that are loaded."""
+    return tuple(getattr(sys.modules[m], name) for m, name in places if m in sys.modules)
 
 
 def _message(error: Exception) -> str:

@@ -83,7 +83,7 @@ def from_plain(expected: Any, data: Any, where: str = "") -> Any:
     if isinstance(expected, type):
         if expected in (None, _NONE, bool, str) and isinstance(data, expected):
             return data
-        if expected in (int, float) and type(data) in (int, expected):
+        if expected in (int, float) and type(data) in (int, expected) and _sound(data):
             return expected(data)
         if expected not in _SCALARS and isinstance(data, expected):
             return data
@@ -230,6 +230,11 @@ def _object(cls: type, data: Mapping[str, Any], where: str) -> Any:
             raise ValueError(f"{_at(where)}expected a {registry.kind} by its name, got {got}")
         cls = registry.resolve(name)
     return from_fields(cls, values, where)
+
+
+def _sound(number: int | float) -> bool:
+    """Whether a number is one, and not larger than a float can be unless it is infinite."""
+    return number == number if isinstance(number, float) else abs(number) < 10**300
 
 
 def _registry(expected: Any) -> Registry[Any] | None:

@@ -153,7 +153,7 @@ def _resolve(
     if isinstance(model, str | os.PathLike):
         if task is not None or coupling is not None:
             raise ValueError("a run directory names its task and coupling; do not pass others")
-        model, recipe = load_model(Path(model))
+        model, recipe = load_model(Path(model), certifying=True)
         return model, recipe.arithmetic, recipe.coupling
     if not isinstance(model, Model):
         raise TypeError(f"expected a Model or a run directory, got {type(model).__name__}")

@@ -166,6 +166,7 @@ def facts(evidence: Evidence, model: Model | None) -> list[tuple[str, str]]:
             f"{recipe.learning_rate:g}, {recipe.schedule} schedule",
         ),
     ]
+    rows += [("changed", _sentence(change)) for change in evidence.changes]
     if model is not None:
         rows.insert(5, ("parameters", f"{model.num_parameters():,}"))
         rows.append(("weights", f"SHA-256 {evidence.weights}"))

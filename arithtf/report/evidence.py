@@ -13,7 +13,14 @@ from arithtf.evaluate import wilson
 from arithtf.evaluate.results import Row, by_suite
 from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
-from arithtf.runs import load_recipe, read_json, read_lines, weights_hash
+from arithtf.runs import (
+    load_recipe,
+    read_json,
+    read_lines,
+    recipe_changes,
+    weights_changes,
+    weights_hash,
+)
 
 At = TypeVar("At")
 
@@ -127,6 +134,7 @@ class Evidence:
         unchecked: why it could not be asked, where it knows no contexts of such a model.
         open_reason: why there is no certificate.
         rows: evaluations of these very weights; without repetitions.
+        changes: where recipe or weights are not those that training left.
     """
 
     run: Path
@@ -139,6 +147,7 @@ class Evidence:
     verified: bool = False
     unchecked: str = ""
     rows: Sequence[Row] = ()
+    changes: Sequence[str] = ()
 
     @property
     def shown(self) -> str:
@@ -257,6 +266,7 @@ def read_evidence(run: Path, model: Model | None, *, verify: bool = False) -> Ev
         rows=_distinct(
             row for row in read_lines(run / "eval.jsonl") if row.get("weights") == weights
         ),
+        changes=[*recipe_changes(run), *(weights_changes(run, model) if model is not None else ())],
     )
 
 

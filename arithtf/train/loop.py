@@ -26,12 +26,14 @@ from arithtf.runs import (
     FILES,
     RunError,
     append_line,
-    load_recipe,
+    begin_run,
+    check_recipe,
+    finish_run,
     load_state,
     lock,
     read_json,
     read_lines,
-    save_weights,
+    remove_leftovers,
     write_atomic,
     write_json,
     write_lines,
@@ -99,18 +101,13 @@ def train(
 
 def _prepare(run: Path, recipe: Recipe, resume: bool) -> None:
     """Check that the directory is free or holds this very run; write its config."""
-    for leftover in run.glob(".*.*"):
-        if leftover.name.removeprefix(".").rpartition(".")[0] in FILES:
-            leftover.unlink()  # the temporary file of a write that a kill cut off
+    remove_leftovers(run, FILES)
     if not (run / "config.json").exists():
-        write_json(run / "config.json", recipe.to_dict())
+        begin_run(run, recipe)
     elif not resume:
         raise RunError(f"{run} already holds a run; go on with --resume, or choose another --out")
-    elif load_recipe(run) != recipe:
-        raise RunError(
-            f"{run} holds a run of another recipe, seed or number of steps; "
-            "resume it with the arguments it was started with, or choose another --out"
-        )
+    else:
+        check_recipe(run, recipe)
 
 
 class Loop:
@@ -171,7 +168,7 @@ class Loop:
                 raise Interrupted(f"interrupted at step {step}; --resume goes on", stop)
         if self.run_path is not None:
             # Written after the state: a kill between the two is mended by the next --resume.
-            save_weights(self.run_path / "model.safetensors", self.model)
+            finish_run(self.run_path, self.model)
         return self.model.eval()
 
     @torch.no_grad()

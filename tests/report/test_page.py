@@ -10,7 +10,7 @@ import pytest
 
 from arithtf.certify import Certificate
 from arithtf.report import build_page, write_report
-from arithtf.runs import RunError, append_line, read_json, write_json
+from arithtf.runs import RunChanged, RunError, append_line, read_json, write_json
 
 FIGURES = ("accuracy", "carry", "grid", "margins", "attention", "training")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -131,14 +131,25 @@ def test_a_certificate_of_other_weights_counts_for_nothing(own_run):
     mistakes = tuple(data.pop("mistakes"))
     write_json(path, Certificate(**{**data, "mistakes": (), "worst": None}).to_dict())
     assert mistakes
-    assert "about other weights" in page_without_failures(own_run)
+    with pytest.warns(RunChanged, match=r"certificate\.json is about other weights"):
+        assert "about other weights" in page_without_failures(own_run)
 
 
 def test_a_certificate_of_another_task_counts_for_nothing(own_run):
     config = read_json(own_run / "config.json")
     config["task"]["format"] = "padded"
     write_json(own_run / "config.json", config)
-    assert "about another task" in page_without_failures(own_run)
+    with pytest.warns(RunChanged, match=r"config\.json is not as it was when training began"):
+        text = page_without_failures(own_run)
+    assert "about another task" in text
+    assert "config.json is not as it was when training began" in text
+
+
+def test_other_weights_than_were_trained_are_told_on_the_page(own_run):
+    path = own_run / "hashes.json"
+    write_json(path, read_json(path) | {"weights": "0" * 64})
+    with pytest.warns(RunChanged, match=r"not what training wrote"):
+        assert "model.safetensors is not what training wrote" in page_without_failures(own_run)
 
 
 def test_a_changed_certificate_counts_for_nothing(own_run):

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from arithtf import runs
-from arithtf.runs import RunError
+from arithtf.runs import RunError, files
 from arithtf.studies import Outcome, Shard, board_of, measured, run_study, status_of
 from arithtf.studies.cells import look
 from arithtf.studies.claims import Claims
@@ -20,7 +19,7 @@ def test_a_full_disk_stops_the_worker_and_is_no_failure_of_the_cell(
 ):
     whole = study(sizes, widths=(8,))
     run_study(whole, tmp_path / "whole")
-    cells, folder, write, told = whole.cells(), tmp_path / "full", runs._write, []
+    cells, folder, write, told = whole.cells(), tmp_path / "full", files._write, []
 
     def full(path, content):
         if path == folder / cells[1].name / "model.safetensors":
@@ -28,7 +27,7 @@ def test_a_full_disk_stops_the_worker_and_is_no_failure_of_the_cell(
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "_write", full)
+        patch.setattr(files, "_write", full)
         expected = f"{os.strerror(number)} in width 8, seed 1: .*safetensors; make room, then the"
         with pytest.raises(RunError, match=expected):
             run_study(whole, folder, tell=told.append)

@@ -7,7 +7,7 @@ import torch
 
 from arithtf.recipes import get_recipe
 
-COMPARED = ("config.json", "metrics.jsonl", "model.safetensors", "state.pt")
+COMPARED = ("config.json", "hashes.json", "metrics.jsonl", "model.safetensors", "state.pt")
 
 
 @pytest.fixture(scope="session")

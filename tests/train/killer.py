@@ -17,7 +17,9 @@ import traceback
 from pathlib import Path
 
 import torch
+from safetensors.numpy import load_file
 
+from arithtf.certify.verify.fields import hash_weights
 from arithtf.recipes import Recipe
 from arithtf.train import train
 
@@ -85,10 +87,22 @@ def attempt(recipe, run, doom=None, delay=None):
     told = os.read(reading, 200).decode()
     os.close(reading)
     if os.WIFSIGNALED(status):
+        check_hashes(run)
         return told or f"after {delay:.4f} s"
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"training in {run} failed; its traceback is above")
     return None
+
+
+def check_hashes(run):
+    """Whatever the moment of death, what stands there has its hash beside it."""
+    hashes = run / "hashes.json"
+    found = json.loads(hashes.read_text()) if hashes.exists() else {}
+    if (run / "config.json").exists() and len(found["recipe"]) != 64:
+        raise SystemExit(f"{run} has a recipe without its hash")
+    weights = run / "model.safetensors"
+    if weights.exists() and found["weights"] != hash_weights(load_file(weights)):
+        raise SystemExit(f"{run} has weights without their hash")
 
 
 def finish(recipe, run, *deaths):

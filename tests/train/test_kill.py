@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-FILES = {"config.json", "metrics.jsonl", "model.safetensors", "state.pt", "timing.json", ".lock"}
+FILES = {
+    "config.json",
+    "hashes.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "state.pt",
+    "timing.json",
+    ".lock",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +57,7 @@ def test_deaths_were_real_and_everywhere(killed):
     """Guards the two tests above: a killer that does not kill would let them pass."""
     _, runs = killed
     deaths = [row["deaths"][0] for row in runs if row["run"].startswith("event-")]
-    for name in ("config.json", "metrics.jsonl", "state.pt", "model.safetensors"):
+    for name in ("config.json", "hashes.json", "metrics.jsonl", "state.pt", "model.safetensors"):
         for what in ("fsync", "os.chmod", "os.rename"):
             assert any(death.startswith(f"{what} .{name}.") for death in deaths), (what, name)
     assert sum(death.startswith("os.rename .state.pt.") for death in deaths) == 2
