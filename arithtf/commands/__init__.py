@@ -187,6 +187,12 @@ COMMANDS = {
         ),
         ("arithtf law runs/addition", "arithtf law runs/addition --lengths 10,1000000 --json"),
     ),
+    "radius": Command(
+        "radius:show",
+        "prove how far all weights may move at once before a certificate breaks",
+        (RUN, _flag("--json", "an object with proved and broken")),
+        ("arithtf radius runs/addition", "arithtf radius runs/addition --json"),
+    ),
     "verify-certificate": Command(
         "evidence:verify_certificate",
         "check a certificate against a run by a second, independent path",

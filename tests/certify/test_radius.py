@@ -1,6 +1,7 @@
 """The radius: no move within it breaks a model, the attack's move does."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from arithtf.certify import check_task
 from arithtf.certify.radius import attack, radius
 from arithtf.certify.rounding import context_bounds
+from arithtf.cli import main
 from arithtf.model import context_logits
 from arithtf.recipes import get_recipe
 from arithtf.runs import load_model
@@ -38,6 +40,14 @@ def moved(model, share, seed):
 def wrong(model, contexts, words):
     logits = context_logits(model, contexts, bos=words.bos, pad=words.pad, impl="reference")
     return int((logits.argmax(1).numpy() != contexts.target).sum())
+
+
+def test_command(tmp_path, capsys):
+    run = tmp_path / "parity"
+    train(get_recipe("parity"), run, device="cpu")
+    assert main(["radius", str(run), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert 0 < shown["proved"] < shown["broken"] < 1
 
 
 def test_no_move_within_the_radius_breaks(parity):
