@@ -11,7 +11,6 @@ along the gradient of a margin and finds a share at which a context goes wrong.
 from __future__ import annotations
 
 import copy
-import math
 
 import numpy as np
 import torch
@@ -69,53 +68,76 @@ def attack(model: Transformer, contexts: ContextSet, *, bos: int, pad: int) -> f
         bos, pad: the vocabulary's tokens.
     """
     margin = context_bounds(model, contexts, bos=bos).margin.numpy()
-    moved = copy.deepcopy(model).double()
-    best = math.inf
+    best = 1.0
     for i in np.argsort(margin, kind="stable")[:_ATTACKED].tolist():
-        one = _chosen(contexts, np.array([i]))
-        inputs = local_inputs(
-            one, levels=model.config.levels, sinks=model.config.encoding.sinks, bos=bos, pad=pad
-        )
-        best = min(best, _broken_by(moved, dict(model.named_parameters()), inputs, one, best))
+        move = _Move(model, contexts, i, bos, pad)
+        if move.margin(best) <= 0:
+            best = move.least(best)
     return best
 
 
-def _broken_by(
-    moved: Transformer,
-    weights: dict[str, torch.nn.Parameter],
-    inputs: tuple[Tensor, Tensor, Tensor],
-    context: ContextSet,
-    best: float,
-) -> float:
-    """The least share found that makes one context wrong; `best` if it is no smaller."""
-    target = int(context.target[0])
+def break_context(model: Transformer, contexts: ContextSet, i: int, *, bos: int, pad: int) -> bool:
+    """Move a model's weights just so far that one context goes wrong, in float64.
 
-    def above() -> Tensor:
-        last = inputs[0].shape[1] - 1
-        logits = moved(*inputs, start=last, stop=last + 1, impl="reference")[0, 0]
-        others = torch.cat([logits[:target], logits[target + 1 :]])
-        return logits[target] - others.max()
+    Args:
+        model: is changed.
+        contexts: all contexts of its task.
+        i: the context.
+        bos, pad: the vocabulary's tokens.
 
-    def move(share: float, signs: dict[str, Tensor]) -> float:
-        with torch.no_grad():
-            for name, parameter in moved.named_parameters():
-                given = weights[name].double()
-                parameter.copy_(given - share * given.abs() * signs.get(name, given.new_zeros(())))
-            return float(above())
+    Returns:
+        Whether a share below 1 suffices; otherwise the weights stay.
+    """
+    move = _Move(model, contexts, i, bos, pad)
+    if move.margin(1.0) > 0:
+        return False
+    move.margin(move.least(1.0))
+    model.load_state_dict({name: w.float() for name, w in move.model.state_dict().items()})
+    return True
 
-    margin = move(0.0, {})
-    gradient = torch.autograd.grad(above(), list(moved.parameters()), allow_unused=True)
-    names = [name for name, _ in moved.named_parameters()]
-    signs = {n: g.sign() for n, g in zip(names, gradient, strict=True) if g is not None}
-    if margin <= 0:
-        return 0.0
-    low, high = 0.0, min(best, 1.0)
-    if move(high, signs) > 0:
-        return best
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if move(middle, signs) > 0 else (low, middle)
-    return high
+
+class _Move:
+    """Weights moved against the derivative of one context's margin, in float64."""
+
+    def __init__(
+        self, model: Transformer, contexts: ContextSet, i: int, bos: int, pad: int
+    ) -> None:
+        self.model = copy.deepcopy(model).double()
+        self.given = {name: w.detach().clone() for name, w in self.model.named_parameters()}
+        one, config = _chosen(contexts, np.array([i])), model.config
+        self.target = int(one.target[0])
+        self.inputs = local_inputs(
+            one, levels=config.levels, sinks=config.encoding.sinks, bos=bos, pad=pad
+        )
+        slopes = torch.autograd.grad(
+            self._above(), list(self.model.parameters()), allow_unused=True
+        )
+        named = zip(self.given, slopes, strict=True)
+        self.signs = {name: slope.sign() for name, slope in named if slope is not None}
+
+    def _above(self) -> Tensor:
+        """The margin of the weights as they are."""
+        last = self.inputs[0].shape[1] - 1
+        logits = self.model(*self.inputs, start=last, stop=last + 1, impl="reference")[0, 0]
+        others = torch.cat([logits[: self.target], logits[self.target + 1 :]])
+        return logits[self.target] - others.max()
+
+    @torch.no_grad()
+    def margin(self, share: float) -> float:
+        """The margin after a move by a share of each weight."""
+        for name, weight in self.model.named_parameters():
+            given = self.given[name]
+            if name in self.signs:
+                weight.copy_(given - share * given.abs() * self.signs[name])
+        return float(self._above())
+
+    def least(self, share: float) -> float:
+        """The least share that makes the context wrong, given one that does."""
+        low, high = 0.0, share
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.margin(middle) > 0 else (low, middle)
+        return high
 
 
 def _all_right(

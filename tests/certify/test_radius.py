@@ -82,7 +82,7 @@ def test_a_wrong_model_has_no_radius(parity):
     target[0] = (int(target[0]) + 1) % 2
     turned = contexts._replace(target=target)
     assert radius(model, turned, bos=words.bos) == 0
-    assert attack(model, turned, bos=words.bos, pad=words.pad) == 0
+    assert attack(model, turned, bos=words.bos, pad=words.pad) < 1e-6
 
 
 def test_every_weight_counts():
