@@ -31,6 +31,17 @@ TINY = 2.0**-120  # absolute error of any result that underflows, flushed to zer
 HUGE = 2.0**100  # beyond this a float32 intermediate might overflow, and no bound is given
 SLACK = 1.0 + 2.0**-20
 
+ASSUMPTIONS: dict[str, str | int | float] = {
+    "numbers": "IEEE 754 binary32",
+    "rounding": "to nearest",
+    "sums": "any order, any parenthesising",
+    "fused multiply-add": "any use",
+    "batch": "any shape",
+    "ulps of exp, log and 1/sqrt": ULPS,
+    "results flushed to zero below": TINY,
+}
+"""What a computation must be for the bounds to hold, for machines."""
+
 
 def gamma(n: int) -> float:
     """Relative error of n roundings in a row (Higham, lemma 3.1)."""

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from arithtf.certify.bounded import ASSUMPTIONS
 from arithtf.model import ContextSet
 from arithtf.plain import from_fields
 
@@ -66,6 +67,7 @@ class Certificate:
         task, coupling, model: the plain forms, as in a run's config.json.
         weights: SHA-256 of the weights (`arithtf.runs.weights_hash`); empty if they have none.
         dtype: the arithmetic that the bound is for.
+        assumptions: what a computation in it must be (`arithtf.certify.bounded.ASSUMPTIONS`).
         implementations: attention implementations that were run on every context.
         contexts: number of contexts.
         contexts_hash: SHA-256 of the set of contexts with their targets (`contexts_hash`).
@@ -87,6 +89,7 @@ class Certificate:
     model: Mapping[str, Any]
     weights: str
     dtype: str = "float32"
+    assumptions: Mapping[str, str | int | float] = field(default_factory=lambda: ASSUMPTIONS)
     implementations: tuple[str, ...] = ()
     contexts: int = 0
     contexts_hash: str = ""

@@ -85,6 +85,8 @@ TOUCHED = {
     "bound below rounding": lambda c: c.update(bound=1e-9, lower=c["margin"] - 1e-9),
     "bound beyond reason": lambda c: c.update(bound=c["margin"] * 100),
     "dtype": lambda c: c.update(dtype="bfloat16"),
+    "assumptions": lambda c: c["assumptions"].update(batch="one row"),
+    "no assumptions": lambda c: c.update(assumptions={}),
     "no implementation": lambda c: c.update(implementations=[]),
     "unknown implementation": lambda c: c.update(implementations=["reference", "abacus"]),
     "an implementation twice": lambda c: c.update(implementations=["cpu", "cpu"]),

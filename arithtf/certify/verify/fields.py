@@ -18,6 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from arithtf.certify.verify.contexts import NotDerivable
+from arithtf.certify.verify.network import FUNCTION, TINY
 
 Json = dict[str, Any]
 Weights = dict[str, NDArray[np.float32]]
@@ -25,6 +26,18 @@ FORMAT = 2
 NORMAL = 1 << 23
 """Bits of the smallest normal float32 number, 2^-126; smaller ones are 0 where a library flushes
 them."""
+
+
+ASSUMPTIONS = {
+    "numbers": "IEEE 754 binary32",
+    "rounding": "to nearest",
+    "sums": "any order, any parenthesising",
+    "fused multiply-add": "any use",
+    "batch": "any shape",
+    "ulps of exp, log and 1/sqrt": FUNCTION // 2,
+    "results flushed to zero below": TINY,
+}
+"""What `network` assumes of a computation: one that a certificate is about may not need less."""
 
 
 class Invalid(Exception):
@@ -61,6 +74,7 @@ CLAIM: dict[str, Callable[[Any], bool]] = {
     "model": lambda x: isinstance(x, dict),
     "weights": lambda x: isinstance(x, str),
     "dtype": lambda x: x == "float32",
+    "assumptions": lambda x: x == ASSUMPTIONS,
     "implementations": _attention,
     "contexts": _count(1),
     "contexts_hash": lambda x: isinstance(x, str),
