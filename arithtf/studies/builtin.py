@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
+from arithtf.certify.teaching import TeachingSet, teaching_set
 from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.recipes.ablation import ablations, columns
 from arithtf.studies.evaluations import Certify, ExactMatch, Exposure
@@ -114,11 +116,69 @@ def exposures(recipes: tuple[str, ...] = ("addition", *COLUMN_TASKS)) -> Study:
     )
 
 
+SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+"""Of the local contexts, that problems taught show at least."""
+
+
+@lru_cache(maxsize=4)
+def _teaching_order(recipe: Recipe, digits: int) -> tuple[TeachingSet, tuple[float, ...]]:
+    """Problems in the order that a greedy search chooses, and what share the first k show."""
+    encoding, missing = recipe.model.encoding, list[int]()
+    found = teaching_set(
+        recipe.arithmetic,
+        recipe.coupling,
+        encoding,
+        digits=digits,
+        rounds=0,
+        progress=lambda _, left: missing.append(left),
+    )
+    return found, tuple(1 - left / found.contexts for left in missing)
+
+
+def teaching(
+    recipe: str = "carried-addition",
+    seeds: int = 8,
+    digits: int = 10,
+    shares: tuple[float, ...] = SHARES,
+) -> Study:
+    """How many seeds certify that were taught a part of the contexts.
+
+    Args:
+        recipe: whose problems are chosen greedily; a part is the first of them.
+        seeds: how many.
+        digits: of the longest operand.
+        shares: of the contexts, that a part shows at least.
+    """
+    (whole,) = named([recipe])
+
+    def taught() -> Iterator[Recipe]:
+        found, shown = _teaching_order(whole, digits)
+        for share in shares:
+            count = next(k for k, part in enumerate(shown, start=1) if part >= share)
+            name = f"{whole.name} taught by {count}"
+            yield replace(whole, name=name, problems=found.problems[:count])
+
+    def factors(made: Recipe) -> dict[str, object]:
+        _, shown = _teaching_order(whole, digits)
+        part = shown[len(made.problems) - 1]
+        return {"problems": len(made.problems), "contexts shown": round(part, 3)}
+
+    return Study(
+        name="teaching",
+        what=f"{whole.name} taught by few problems: seeds that certify by share of contexts shown",
+        recipes=taught,
+        seeds=range(seeds),
+        evaluations=(Certify(),),
+        factors=factors,
+    )
+
+
 for _name, _function in (
     ("seeds", seed_board),
     ("seeds-columns", column_seeds),
     ("ablation", ablation),
     ("encodings", encodings),
     ("exposure", exposures),
+    ("teaching", teaching),
 ):
     STUDIES.add(_name, _function)
