@@ -34,7 +34,8 @@ CHANGES = (("arithtf.runs.stored", "RunChanged"),)
 DESCRIPTION = """Train small transformers on short arithmetic, prove them exact at every length.
 
 Every number printed says its grade of evidence: sampled (n right of m, with a 95 % interval),
-stressed (adversarial problems up to a stated length) or certified (every length)."""
+exhaustive (a small split run through once), stressed (adversarial problems up to a stated length),
+computed (the law of a model) or certified (every length)."""
 
 EXAMPLES = """start here:
   arithtf demo                          train, certify, stress, report: a few minutes

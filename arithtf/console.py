@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 Update = Callable[[int, str], None]
 
@@ -27,6 +28,26 @@ def warn(text: str) -> None:
 def misuse(text: str) -> NoReturn:
     """Stop with exit code 2."""
     raise Misuse(text)
+
+
+@contextlib.contextmanager
+def figures(as_json: bool) -> Iterator[Callable[[Iterable[Mapping[str, Any]]], None]]:
+    """A command's figures as JSON: then its lines for people go to stderr, and these to stdout.
+
+    Args:
+        as_json: whether they are wanted so; else all stays as it is.
+
+    Yields:
+        What takes figures, objects with the names of eval.jsonl where they mean the same. At the
+        end they are printed as one list.
+    """
+    found: list[Mapping[str, Any]] = []
+    if not as_json:
+        yield found.extend
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield found.extend
+    say(json.dumps(found, indent=1))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:

@@ -49,6 +49,9 @@ SETTINGS = _argument(
     nargs="*",
     metavar="FIELD=VALUE",
 )
+JSON = _flag(
+    "--json", "figures to stdout as a list of objects, named as in eval.jsonl; lines go to stderr"
+)
 MAX_DIGITS = _number(
     "--max-digits",
     "digits of the longest operands (1000000); the tour has a length of its own",
@@ -78,7 +81,7 @@ COMMANDS = {
     "demo": Command(
         "demo:run",
         "train the adder, certify it, stress it, write the report: the whole story in one table",
-        (_out("run directory (runs/demo)", default=Path("runs/demo")), MAX_DIGITS),
+        (_out("run directory (runs/demo)", default=Path("runs/demo")), MAX_DIGITS, JSON),
         ("arithtf demo", "arithtf demo --out runs/adder --max-digits 100000"),
     ),
     "train": Command(
@@ -124,14 +127,20 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "evidence:evaluate",
-        "sampled exact match and per-digit accuracy, with Wilson intervals",
+        "right answers, right work and right digits of random problems, with Wilson intervals",
         (
             RUN,
             _argument(
                 "--lengths", "digits of the operands (10,100,1000)", type=lengths, metavar="N,N,..."
             ),
-            _number("--count", "problems per length", 1),
+            _number(
+                "--count",
+                "problems per length (1000); where the test split has no more, each once",
+                1,
+                10**7,
+            ),
             _number("--seed", "of the problems (0)", default=0),
+            JSON,
         ),
         (
             "arithtf evaluate runs/addition",
@@ -159,6 +168,7 @@ COMMANDS = {
                 1,
                 default=1 << 22,
             ),
+            JSON,
         ),
         (
             "arithtf stress runs/addition --suite carry",
@@ -169,7 +179,7 @@ COMMANDS = {
     "certify": Command(
         "evidence:certify",
         "check every local context of any problem of any length; exit code 0 only if certified",
-        (RUN, _out("the certificate (RUN/certificate.json)", new_file)),
+        (RUN, _out("the certificate (RUN/certificate.json)", new_file), JSON),
         ("arithtf certify runs/addition", "arithtf certify runs/addition --out addition.json"),
     ),
     "law": Command(
@@ -196,7 +206,7 @@ COMMANDS = {
     "verify-certificate": Command(
         "evidence:verify_certificate",
         "check a certificate against a run by a second, independent path",
-        (_argument("certificate", "a certificate", type=file, metavar="FILE"), RUN),
+        (_argument("certificate", "a certificate", type=file, metavar="FILE"), RUN, JSON),
         ("arithtf verify-certificate runs/addition/certificate.json runs/addition",),
     ),
     "solve": Command(
@@ -341,13 +351,14 @@ COMMANDS = {
             ),
             _out("write it as Markdown as well", new_file),
             _flag("--verify", "check each certificate by the second path"),
+            JSON,
         ),
         ("arithtf table", "arithtf table runs/addition runs/subtraction --out table.md"),
     ),
     "doctor": Command(
         "doctor:run",
         "say what is installed, which implementation would run and why, and what is missing",
-        (),
+        (_flag("--json", "what was found, as a list of objects"),),
         ("arithtf doctor",),
     ),
     "tune": Command(

@@ -25,8 +25,8 @@ def whole(least: int, most: int = 10**18 - 1) -> Callable[[str], int]:
 
 
 def lengths(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them."""
-    return tuple(whole(1)(part) for part in text.split(","))
+    """Whole numbers with commas between them, digits of operands."""
+    return tuple(whole(1, 10**8)(part) for part in text.split(","))
 
 
 def file(text: str) -> Path:

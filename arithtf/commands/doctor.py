@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import os
 import platform
 from importlib import metadata
@@ -38,8 +39,10 @@ class Finding(NamedTuple):
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; exit code 1 if something essential is missing."""
-    del arguments
     findings = examine()
+    if arguments.json:
+        say(json.dumps([finding._asdict() for finding in findings], indent=1))
+        return 1 if any(finding.state == "needed" for finding in findings) else 0
     marks = {"ok": "ok", "missing": "-", "needed": "MISSING"}
     table(("", "what", "found"), [(marks[f.state], f.what, f.found) for f in findings])
     needed = [finding for finding in findings if finding.state == "needed"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from arithtf.certify import Certificate
 from arithtf.certify import certify as certify_model
 from arithtf.certify import verify_certificate as verify
-from arithtf.console import count, percent, progress, say, seconds, table
+from arithtf.console import count, figures, percent, progress, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
 from arithtf.evaluate.problems import too_large
-from arithtf.evaluate.results import by_suite, shape_text, size_text, step_of
+from arithtf.evaluate.results import by_suite, flawed, shape_text, size_text, step_of
 from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Model
@@ -34,10 +35,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     model, recipe = load_model(run)
     problems = arguments.count or COUNT
     lengths = arguments.lengths or usual_lengths(recipe, problems)
-    rows = evaluate_shown(
-        model, recipe, run, lengths=lengths, problems=problems, seed=arguments.seed
-    )
-    show_sampled(rows)
+    with figures(arguments.json) as take:
+        rows = evaluate_shown(
+            model, recipe, run, lengths=lengths, problems=problems, seed=arguments.seed
+        )
+        show_sampled(rows)
+        take(rows)
     return 0
 
 
@@ -46,18 +49,31 @@ def show_sampled(rows: Sequence[Row]) -> None:
     cells = [
         (
             count(row["length"]),
-            f"{count(row['exact'])} of {count(row['count'])}",
-            _with_interval(row, row["exact"] / row["count"], "exact"),
+            _problems_text(row),
+            *(
+                _with_interval(row, row[name] / row["count"], name)
+                for name in ("exact", "whole_work")
+            ),
             _with_interval(row, row["accuracy"], "accuracy"),
             row["grade"],
         )
         for row in rows
     ]
-    table(("digits", "right", "exact match [95 %]", "per digit [95 %]", "grade"), cells)
+    columns = ("answer [95 %]", "whole work [95 %]", "per digit [95 %]")
+    table(("digits", "right", *columns, "grade"), cells)
+
+
+def _problems_text(row: Row) -> str:
+    right = f"{count(row['exact'])} of {count(row['count'])}"
+    if row["count"] == row["drawn"]:
+        return right
+    return f"{right} different, {count(row['drawn'])} drawn"
 
 
 def _with_interval(row: Row, share: float, name: str) -> str:
-    return f"{percent(share)} [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+    """A share, and its interval unless it is of all problems there are."""
+    ends = f" [{percent(row[f'{name}_low'])}, {percent(row[f'{name}_high'])}]"
+    return percent(share) + ("" if row["grade"] == "exhaustive" else ends)
 
 
 def evaluate_shown(
@@ -102,21 +118,23 @@ def usual_lengths(recipe: Recipe, problems: int) -> tuple[int, ...]:
 
 
 def stress(arguments: argparse.Namespace) -> int:
-    """Run suites; exit code 1 if any problem came out wrong."""
+    """Run suites; exit code 1 if any problem had a mistake, in the work if not in the answer."""
     model, recipe = load_model(arguments.run_directory)
     suites = [(arguments.suite, arguments.max_digits)]
-    rows = stress_shown(
-        model, recipe, arguments.run_directory, suites, max_tokens=arguments.max_tokens
-    )
-    show_suites(rows)
-    for name, shape, tokens in too_large(
-        recipe.arithmetic, arguments.max_digits, arguments.max_tokens
-    ):
-        say(
-            f"left out: {name} of {shape_text(shape)} and more ({count(tokens)} tokens a problem, "
-            f"the limit is {count(arguments.max_tokens)}; see --max-tokens)"
+    with figures(arguments.json) as take:
+        rows = stress_shown(
+            model, recipe, arguments.run_directory, suites, max_tokens=arguments.max_tokens
         )
-    return 1 if any(row["exact"] < row["count"] for row in rows) else 0
+        show_suites(rows)
+        for name, shape, tokens in too_large(
+            recipe.arithmetic, arguments.max_digits, arguments.max_tokens
+        ):
+            say(
+                f"left out: {name} of {shape_text(shape)} and more ({count(tokens)} tokens a "
+                f"problem, the limit is {count(arguments.max_tokens)}; see --max-tokens)"
+            )
+        take(rows)
+    return 1 if any(map(flawed, rows)) else 0
 
 
 def stress_shown(
@@ -156,26 +174,26 @@ def show_suites(rows: Sequence[Row]) -> None:
     """A table of suites, and a line for each row with a mistake."""
     cells = []
     for name, size, part in by_suite(rows):
-        wrong = sum(row["count"] - row["exact"] for row in part)
-        problems = sum(row["count"] for row in part)
+        right, problems = (sum(row[key] for row in part) for key in ("exact", "count"))
         cells.append(
             (
                 name,
                 size,
-                f"{count(problems - wrong)} of {count(problems)}",
-                percent(1 - wrong / problems) if wrong else "100 %",
+                f"{count(right)} of {count(problems)}",
+                percent(right / problems),
+                percent(1 - sum(map(flawed, part)) / problems),
                 seconds(sum(row["seconds"] for row in part)),
                 part[0]["grade"],
             )
         )
-    table(("suite", "size", "right", "exact match", "time", "grade"), cells)
+    table(("suite", "size", "right", "answer", "whole work", "time", "grade"), cells)
     show_mistakes(rows)
 
 
 def show_mistakes(rows: Sequence[Row]) -> None:
     """A line for each row with a mistake."""
     for row in rows:
-        if row["exact"] < row["count"]:
+        if flawed(row):
             say(f"wrong: {failure_text(row)}")
 
 
@@ -184,9 +202,12 @@ def failure_text(row: Row) -> str:
     facts = [f"{row['suite']} {row['distribution']}", size_text(row)]
     if row["chain"] is not None:
         facts.append(f"a carry chain of {count(row['chain'])} columns from column {row['place']}")
-    facts.append(f"{count(row['count'] - row['exact'])} of {count(row['count'])} wrong")
+    answers = row["count"] - row["exact"]
+    facts.append(f"{count(answers)} of {count(row['count'])} answers wrong")
+    if flawed(row) > answers:
+        facts.append(f"a mistake in the work of {count(flawed(row))}")
     if row["first_wrong"] is not None:
-        facts.append(f"first at answer token {count(row['first_wrong'])}")
+        facts.append(f"first at written token {count(row['first_wrong'])}")
     return ", ".join(facts)
 
 
@@ -205,7 +226,9 @@ def _announcer() -> Callable[[Row], None]:
 
 def certify(arguments: argparse.Namespace) -> int:
     """Certify a run and write the certificate; exit code 0 only if certified."""
-    certificate = certify_shown(arguments.run_directory, arguments.out)
+    with figures(arguments.json) as take:
+        certificate = certify_shown(arguments.run_directory, arguments.out)
+        take([certificate.to_dict()])
     return 0 if certificate.certified else 1
 
 
@@ -258,17 +281,18 @@ def certificate_text(certificate: Certificate) -> str:
 
 def verify_certificate(arguments: argparse.Namespace) -> int:
     """Check a certificate by the second path; exit code 0 only if it holds."""
-    found = verify(arguments.certificate, arguments.run_directory)
-    for problem in found.problems:
-        say(f"{'does not hold' if found.able else 'cannot be checked'}: {problem}")
-    if not found.valid:
-        return 1
-    margin = "" if found.margin is None else f", smallest margin {found.margin:.4g} logits"
-    say(
-        f"the certificate holds: {count(found.contexts)} local contexts derived and evaluated "
-        f"anew{margin}, in {seconds(found.seconds)}"
-    )
-    return 0
+    with figures(arguments.json) as take:
+        found = verify(arguments.certificate, arguments.run_directory)
+        for problem in found.problems:
+            say(f"{'does not hold' if found.able else 'cannot be checked'}: {problem}")
+        if found.valid:
+            margin = "" if found.margin is None else f", smallest margin {found.margin:.4g} logits"
+            say(
+                f"the certificate holds: {count(found.contexts)} local contexts derived and "
+                f"evaluated anew{margin}, in {seconds(found.seconds)}"
+            )
+        take([{"valid": found.valid, **asdict(found)}])
+    return 0 if found.valid else 1
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arithtf.console import misuse, say, table, warn
+from arithtf.console import figures, misuse, say, table, warn
 from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview
 from arithtf.runs import RunError, write_text
 
@@ -13,7 +13,8 @@ RUNS = Path("runs")
 
 NOTES = (
     "certified: every operand length, all local contexts checked, rounding included. stressed: "
-    "adversarial problems of the stated size. sampled: random problems.",
+    "adversarial problems of the stated size. exhaustive: every problem held out from training at "
+    "that length. sampled: random problems, each counted once.",
     "Published results were trained and tested by others in other ways: secondary ones are quoted "
     "by way of other papers.",
 )
@@ -23,6 +24,14 @@ UNCHECKED = "Certificates are shown as they were written; --verify checks each b
 def show(arguments: argparse.Namespace) -> int:
     """Print a row for each run; exit code 1 if a run cannot be read."""
     runs = arguments.run_directories or found_runs()
+    with figures(arguments.json) as take:
+        rows = _shown(runs, arguments)
+        take(row.facts for row in rows)
+    return 0 if len(rows) == len(runs) else 1
+
+
+def _shown(runs: list[Path], arguments: argparse.Namespace) -> list[Overview]:
+    """The rows of the runs that can be read, printed and written."""
     rows: list[Overview] = []
     for run in runs:
         try:
@@ -37,7 +46,7 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         write_text(arguments.out, markdown(rows, notes))
         say(f"table: {arguments.out}")
-    return 0 if len(rows) == len(runs) else 1
+    return rows
 
 
 def found_runs() -> list[Path]:

@@ -60,7 +60,8 @@ def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Model:
             update(metrics.step, f"loss {metrics.loss:.2e}  exact {percent(metrics.exact)}")
 
         model = train_recipe(recipe, out, resume=resume, progress=show)
-    ended = f"exact match {percent(last[0].exact)} in its last batch" if last else "nothing to do"
+    right = f"whole work right in {percent(last[0].exact)} of its last batch" if last else ""
+    ended = right or "nothing to do"
     spent = seconds(read_json(out / "timing.json")["seconds"])
     say(
         f"trained {recipe.name} on {recipe.trained_on}: {count(model.num_parameters())} "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,11 +11,18 @@ import torch
 from arithtf import _core
 from arithtf.certify.contexts import decode_by_table, enumerate_contexts
 from arithtf.certify.cover import finite_windows
+from arithtf.evaluate.groups import TOKENS, batches
 from arithtf.evaluate.local import is_local
 from arithtf.model import Cache, ContextSet, Model, Transformer, context_logits
-from arithtf.tasks import ArithmeticTask, Batch, Coupling, Vocabulary
+from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands, Vocabulary
 
 Bytes = npt.NDArray[np.uint8]
+
+MANY = 1 << 14
+"""Digits of problems from which it pays to ask for every context beforehand."""
+
+COLUMNS = 1 << 16
+"""Columns decoded together where a cache of keys and values is kept for each."""
 
 
 @torch.inference_mode()
@@ -108,3 +117,50 @@ class MemoDecoder:
             impl=self.impl,
         )
         return logits.argmax(-1).to(torch.uint8).cpu().numpy()
+
+
+class Decoder:
+    """Greedy decoding of problems of any lengths: by a table where the model is local.
+
+    Args:
+        model: the model.
+        task, coupling: of its recipe.
+        impl: implementation of attention, see `arithtf.attention`.
+    """
+
+    def __init__(
+        self, model: Model, task: ArithmeticTask, coupling: Coupling, *, impl: str = "auto"
+    ) -> None:
+        self.model, self.task, self.coupling, self.impl = model, task, coupling, impl
+        self._memo: MemoDecoder | None = None
+        if is_local(model):
+            self._memo = MemoDecoder(model, task, coupling, impl=impl)
+        self._prefilled = False
+
+    def __call__(self, operands: Operands) -> list[Bytes]:
+        """Answer tokens of problems, each as long as its operands allow an answer to be.
+
+        Args:
+            operands: B problems.
+
+        Returns:
+            B arrays, least significant digit first; EOS included where the model writes it.
+        """
+        answers: list[Bytes] = [np.zeros(0, np.uint8)] * len(operands)
+        if self._memo is not None and not self._prefilled and operands.digits.size >= MANY:
+            self._prefilled = True
+            with suppress(ValueError):  # contexts that cannot be enumerated are asked for as met
+                self._memo.prefill()
+        most = self.task.answer_room(operands)
+        columns = COLUMNS if self._memo is None else TOKENS
+        for chosen, batch in batches(self.task, self.coupling, operands, columns, solved=False):
+            if self._memo is not None:
+                tokens = self._memo.decode(batch)
+            else:
+                eos = self.task.vocabulary.eos
+                tokens = greedy(self.model, batch, eos=eos, impl=self.impl)
+            for row, i in enumerate(chosen):
+                # What a shorter problem wrote beyond its own columns is not part of its answer:
+                # answers must not depend on the company a problem is solved in.
+                answers[i] = tokens[row, : most[i]]
+        return answers

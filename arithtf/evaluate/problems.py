@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +27,9 @@ DISTRIBUTIONS = (
     "uniform",
 )
 
+LONGEST = 10**8
+"""No operands are longer: the tokens of their work would overflow 64 bits."""
+
 SHORTEST = {"kill": 3}
 """Digits that a distribution needs at least, if more than one."""
 
@@ -32,6 +38,12 @@ SMALL = 20
 
 SHARE = 1 << 20
 """Columns for all problems of one shape in a suite; one problem may have more."""
+
+LOOKED_THROUGH = 1 << 16
+"""Problems of a shape among which those of the test split are looked for, at most."""
+
+SPLIT = 16
+"""More than this many times the test split, which is an eighth, no shape has problems."""
 
 CELL, CELL_FAR = 8, 4
 """Problems of a cell of the grid: of short operands, of long ones."""
@@ -142,6 +154,55 @@ def parts_of(task: ArithmeticTask) -> list[Part]:
     return joined or [Part(task, task)]
 
 
+def different(operands: Operands, seen: set[bytes] | None = None) -> Operands:
+    """Each problem once: the first of equal ones, in their order.
+
+    Args:
+        operands: B problems.
+        seen: problems that are left out as well; gets those of the answer.
+    """
+    seen = set() if seen is None else seen
+    kept = []
+    for i, problem in enumerate(operands):
+        key = hashlib.blake2b(repr([part.size for part in problem]).encode(), digest_size=16)
+        for part in problem:
+            key.update(part.tobytes())
+        if key.digest() not in seen:
+            seen.add(key.digest())
+            kept.append(i)
+    return operands if len(kept) == len(operands) else operands.select(kept)
+
+
+def every_problem(task: ArithmeticTask, shape: Sequence[int], most: int) -> Operands | None:
+    """All problems of the test split of a shape, if they are few.
+
+    Args:
+        task: the task.
+        shape: digits of each operand, without a joint task's operation.
+        most: how many are few.
+
+    Returns:
+        The problems; None if there are more than `most`, or too many to look through.
+    """
+    base, strings = task.vocabulary.base, task.strings
+    counts = [base**n - (0 if n == 1 or strings else base ** (n - 1)) for n in shape]
+    if math.prod(counts) > min(LOOKED_THROUGH, SPLIT * most):
+        return None
+    sides = [
+        [np.array(digits, np.uint8) for digits in itertools.product(range(base), repeat=n)][-count:]
+        for n, count in zip(shape, counts, strict=True)
+    ]
+    problems = [
+        (*part.prefix, *problem)
+        for part in parts_of(task)
+        for problem in itertools.product(*sides)
+        if part.is_valid(problem)
+    ]
+    operands = Operands.from_digits(problems, arity=len(problems[0]))
+    chosen = np.flatnonzero(task.in_test_split(operands))
+    return operands.select(chosen.tolist()) if 0 < len(chosen) <= most else None
+
+
 class Cell(NamedTuple):
     """Problems of the grid: two operands of `left` and `right` digits.
 
@@ -207,6 +268,12 @@ def tokens_of(task: ArithmeticTask, shape: Sequence[int]) -> int:
         shape: digits of each operand.
     """
     return int(task.sequence_length(np.array([shape], np.int64))[0])
+
+
+def writes_work(task: ArithmeticTask) -> bool:
+    """Whether work comes before the answer, so that one can be right without the other."""
+    problems = task.operands(Address(0, "all"), Draw((3, 3), 8))
+    return any(task.scratchpad_length(tokens) for tokens in task.answer(problems))
 
 
 def shapes(part: Part, lengths: Iterable[int], max_tokens: int) -> list[tuple[int, ...]]:

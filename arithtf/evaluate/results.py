@@ -3,15 +3,19 @@
 | key | content |
 |---|---|
 | suite | "sampled", "carry", "adversarial", "ladder", "grid" or "tour" |
-| distribution | how the problems were drawn |
-| grade | "sampled" (random problems) or "stressed" (adversarial suites up to a stated length) |
+| distribution | how the problems were drawn; "every" if each was taken once |
+| grade | "sampled" (random problems), "exhaustive" (every problem of a small split) or "stressed" |
+|  | (adversarial suites up to a stated length) |
 | length | digits of the longest operand |
 | operands | how many operands a problem has |
 | left, right | digits of the first, the second operand; null where they vary |
 | chain, place | the longest run of columns that carry, and its first column; null where they vary |
-| count, exact | problems, and how many of them were exactly right |
-| tokens, wrong_tokens | answer tokens (EOS included), and how many were not the argmax |
-| first_wrong | the lowest place in an answer that was wrong; null if none was |
+| drawn, count | problems drawn, and how many different ones they are; all else is about these |
+| exact | how many answers were right: what `solve` prints |
+| whole_work | how many were written without any mistake, work and end mark included |
+| digits, wrong_digits | digits of the right answers, and how many the model's do not have there |
+| tokens, wrong_tokens | all tokens written (work, EOS), and how many were not the argmax |
+| first_wrong | the lowest place in what was written that was wrong; null if none was |
 | margin | the smallest margin; null if it is not finite |
 | seconds | of layout and verification |
 | weights | hash of the weights |
@@ -26,7 +30,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arithtf.evaluate.verify import Verdict
+from arithtf.evaluate.score import Scores
 from arithtf.runs import append_line
 
 Row = dict[str, Any]
@@ -35,20 +39,21 @@ Row = dict[str, Any]
 def result_row(
     suite: str,
     distribution: str,
-    verdict: Verdict,
+    scores: Scores,
     *,
     length: int,
     seconds: float,
     weights: str,
     **facts: Any,
 ) -> Row:
-    """One row from the verdict on some problems; see the module's table.
+    """One row from the scores of some problems; see the module's table.
 
     Args:
         suite, distribution, length, seconds, weights: as in the table.
-        verdict: of the row's problems.
+        scores: of the row's problems.
         facts: further keys, or those of the table that are not null.
     """
+    verdict = scores.work
     wrong = verdict.first_wrong[~verdict.exact]
     margin = float(verdict.margin.min())
     return {
@@ -61,8 +66,12 @@ def result_row(
         "right": None,
         "chain": None,
         "place": None,
-        "count": len(verdict),
-        "exact": int(verdict.exact.sum()),
+        "drawn": len(scores),
+        "count": len(scores),
+        "exact": int(scores.answer.sum()),
+        "whole_work": int(verdict.exact.sum()),
+        "digits": int(scores.digits.sum()),
+        "wrong_digits": int(scores.wrong_digits.sum()),
         "tokens": int(verdict.tokens.sum()),
         "wrong_tokens": int(verdict.wrong.sum()),
         "first_wrong": int(wrong.min()) if wrong.size else None,
@@ -70,6 +79,12 @@ def result_row(
         "seconds": round(seconds, 6),
         "weights": weights,
     } | facts
+
+
+def flawed(row: Mapping[str, Any]) -> int:
+    """Problems with a mistake anywhere, in the work if not in the answer."""
+    # Rows from before answers were told apart have the whole work as their one figure.
+    return int(row["count"] - row.get("whole_work", row["exact"]))
 
 
 def size_text(row: Mapping[str, Any]) -> str:
@@ -89,13 +104,17 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def by_suite(rows: Iterable[Row]) -> list[tuple[str, str, list[Row]]]:
-    """Rows that are shown together, see `step_of`: (suite, how large its problems are, rows)."""
-    found: dict[tuple[str, str], list[Row]] = {}
+    """Rows that are shown together, of one step (`step_of`) and grade.
+
+    Returns:
+        (suite, how large its problems are, rows).
+    """
+    found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row["suite"], step_of(row)), []).append(row)
+        found.setdefault((row["suite"], step_of(row), row["grade"]), []).append(row)
     return [
         (suite, step or f"up to {size_text(max(part, key=_size))}", part)
-        for (suite, step), part in found.items()
+        for (suite, step, _), part in found.items()
     ]
 
 

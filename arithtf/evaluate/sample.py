@@ -1,4 +1,4 @@
-"""Sampled evidence: random problems of the test split, with intervals."""
+"""Sampled evidence: random problems of the test split, with intervals; all, where they are few."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from arithtf.evaluate.groups import TOKENS
-from arithtf.evaluate.problems import tokens_of
+from arithtf.evaluate.problems import LONGEST, different, every_problem, tokens_of
 from arithtf.evaluate.results import Row, result_row
+from arithtf.evaluate.score import Scorer, Scores
 from arithtf.evaluate.statistics import wilson
-from arithtf.evaluate.verify import Verdict, verify
 from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
-from arithtf.tasks import Address, Batch, Calculator, Draw
+from arithtf.tasks import Address, Calculator, Draw, Operands
+
+MOST = 10**7
+"""Problems of a length at most: they narrow an interval to some 10^-7."""
 
 
 def evaluate(
@@ -25,7 +28,11 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Exact match and per-digit accuracy on uniform problems that training never drew.
+    """Right answers, right work and right digits on uniform problems that training never drew.
+
+    Where the test split has no more than `count` problems of a length, each is taken once: the
+    row's grade is "exhaustive" and its share the split's own. Else problems are drawn, and those
+    drawn more than once count once: intervals are about different problems.
 
     Args:
         model: the model.
@@ -36,41 +43,61 @@ def evaluate(
         progress: called with each row.
 
     Returns:
-        Rows (see `results`) with `accuracy` (share of right answer tokens) and the 95 % Wilson
-        intervals exact_low, exact_high, accuracy_low, accuracy_high. Tokens of one answer are not
-        independent, so theirs is a description and not a bound.
+        Rows (see `results`) with `accuracy` (share of right digits) and the 95 % Wilson intervals
+        exact_low, exact_high (answers), whole_work_low, whole_work_high, accuracy_low,
+        accuracy_high. Digits of one answer are not independent, so theirs is a description and not
+        a bound. Of an exhaustive row each interval is the share itself.
 
     Raises:
-        ValueError: no length, a length or count below 1, or a model that cannot take the length.
+        ValueError: no length, a length outside 1..LONGEST, a count outside 1..MOST, or a model that
+            cannot take the length.
     """
-    if not lengths or min(lengths) < 1 or count < 1:
-        raise ValueError(f"expected lengths >= 1 and count >= 1, got {tuple(lengths)} and {count}")
+    if not lengths or not all(1 <= length <= LONGEST for length in lengths):
+        raise ValueError(f"expected lengths in 1..{LONGEST} digits, got {tuple(lengths)}")
+    if not 1 <= count <= MOST:
+        raise ValueError(f"expected a count of 1..{MOST} problems a length, got {count}")
     weights = weights_hash(model)
+    score = Scorer(model, recipe.arithmetic, recipe.coupling)
     rows = []
     for length in lengths:
         began = time.perf_counter()
         shape = _sampled(recipe, length)
-        verdict = Verdict.join(list(_verdicts(model, recipe, length, count, seed)))
+        every = every_problem(recipe.arithmetic, shape, count)
+        drawn = _drawn(recipe, length, count, seed) if every is None else [every]
+        scores = Scores.join([score(operands) for operands in drawn if len(operands)])
         row = result_row(
             "sampled",
-            "uniform",
-            verdict,
+            "uniform" if every is None else "every",
+            scores,
             length=length,
             **dict(zip(("left", "right"), shape, strict=False)),
             operands=len(shape),
+            drawn=count if every is None else len(every),
             seconds=time.perf_counter() - began,
             weights=weights,
             split="test",
             seed=seed,
         )
-        right = row["tokens"] - row["wrong_tokens"]
-        row["accuracy"] = right / row["tokens"]
-        row["exact_low"], row["exact_high"] = wilson(row["exact"], row["count"])
-        row["accuracy_low"], row["accuracy_high"] = wilson(right, row["tokens"])
+        row = _with_shares(row if every is None else row | {"grade": "exhaustive"})
         rows.append(row)
         if progress is not None:
             progress(row)
     return rows
+
+
+def _with_shares(row: Row) -> Row:
+    """A row with the share of right digits and all intervals."""
+    right = row["digits"] - row["wrong_digits"]
+    shares = {
+        "exact": (row["exact"], row["count"]),
+        "whole_work": (row["whole_work"], row["count"]),
+        "accuracy": (right, row["digits"]),
+    }
+    found = row | {"accuracy": right / row["digits"]}
+    for name, (hits, count) in shares.items():
+        ends = (hits / count,) * 2 if row["grade"] == "exhaustive" else wilson(hits, count)
+        found[f"{name}_low"], found[f"{name}_high"] = ends
+    return found
 
 
 def _sampled(recipe: Recipe, length: int) -> tuple[int, ...]:
@@ -84,14 +111,10 @@ def longest_of(recipe: Recipe, length: int) -> int:
     return tokens_of(recipe.arithmetic, recipe.arithmetic.stress_lengths(length)[0])
 
 
-def _verdicts(
-    model: Model, recipe: Recipe, length: int, count: int, seed: int
-) -> Iterator[Verdict]:
-    """Verdicts on `count` problems, a bounded number of tokens at a time."""
+def _drawn(recipe: Recipe, length: int, count: int, seed: int) -> Iterator[Operands]:
+    """The different ones of `count` problems, a bounded number of tokens at a time."""
     at_once = min(count, max(1, TOKENS // longest_of(recipe, length)))
+    seen: set[bytes] = set()
     for step, first in enumerate(range(0, count, at_once)):
         draw = Draw((length, length), size=min(at_once, count - first))
-        # Written as given problems, so that what is random in their ids follows from each problem.
-        operands = recipe.arithmetic.operands(Address(seed, "test", step), draw)
-        batch = Batch.of(recipe.arithmetic.instances(operands, max_length=length), recipe.coupling)
-        yield verify(model, batch)
+        yield different(recipe.arithmetic.operands(Address(seed, "test", step), draw), seen)

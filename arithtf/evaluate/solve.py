@@ -11,9 +11,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from arithtf.evaluate.decode import MemoDecoder, greedy
-from arithtf.evaluate.groups import TOKENS, batches
-from arithtf.evaluate.local import is_local
+from arithtf.evaluate.decode import Decoder
 from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.tasks import TASKS, ArithmeticTask, Calculator, Operands, View
@@ -28,12 +26,6 @@ PENDING = 1 << 22
 
 READ = 1 << 20
 """Bytes read at a time."""
-
-MANY = 1 << 14
-"""Characters from which it pays to ask for every context beforehand."""
-
-COLUMNS = 1 << 16
-"""Columns decoded together where a cache of keys and values is kept for each."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +68,8 @@ class Solver:
                     f"expected finite weights, got NaN or infinity in {name}; train the model again"
                 )
         self.model, self.task, self.coupling = model, recipe.arithmetic, recipe.coupling
-        self.impl = impl
         self.show_work = show_work
-        self._memo: MemoDecoder | None = None
-        if is_local(model):
-            self._memo = MemoDecoder(model, self.task, self.coupling, impl=impl)
-        self._prefilled = False
+        self.decode = Decoder(model, self.task, self.coupling, impl=impl)
 
     def solve(self, lines: Iterable[str | bytes]) -> list[Answer]:
         """Answers of all lines, in order.
@@ -141,33 +129,6 @@ class Solver:
             output.flush()
         return solved
 
-    def decode(self, operands: Operands) -> list[Bytes]:
-        """Answer tokens of problems, each as long as its operands allow an answer to be.
-
-        Args:
-            operands: B problems.
-
-        Returns:
-            B arrays, least significant digit first; EOS included where the model writes it.
-        """
-        answers: list[Bytes] = [np.zeros(0, np.uint8)] * len(operands)
-        if self._memo is not None and not self._prefilled and operands.digits.size >= MANY:
-            self._prefilled = True
-            self._memo.prefill()
-        most = self.task.max_answer_tokens(np.diff(operands.offsets).reshape(-1, operands.arity))
-        columns = COLUMNS if self._memo is None else TOKENS
-        for chosen, batch in batches(self.task, self.coupling, operands, columns, solved=False):
-            if self._memo is not None:
-                tokens = self._memo.decode(batch)
-            else:
-                eos = self.task.vocabulary.eos
-                tokens = greedy(self.model, batch, eos=eos, impl=self.impl)
-            for row, i in enumerate(chosen):
-                # What a shorter problem wrote beyond its own columns is not part of its answer:
-                # answers must not depend on the company a problem is solved in.
-                answers[i] = tokens[row, : most[i]]
-        return answers
-
     def _parse(self, line: str | bytes) -> tuple[Bytes, ...] | Answer:
         try:
             text = line.decode("utf-8") if isinstance(line, bytes) else line
@@ -204,15 +165,23 @@ class Solver:
             return [answer for part in parts for answer in self._decode_alike(part, arity)]
 
     def _render(self, tokens: Bytes) -> Answer:
-        vocabulary = self.task.vocabulary
-        work = tuple(self.task.shown_work(tokens)) if self.show_work else ()
-        if not (tokens == vocabulary.eos).any():
-            why = f"the model's answer does not end within the {tokens.size} tokens it may have"
-            return Answer(None, why, work)
-        try:
-            return Answer(self.task.render(tokens), work=work)
-        except ValueError as error:
-            return Answer(None, f"the model's answer is not a number: {error}", work)
+        text, error = read_answer(self.task, tokens)
+        return Answer(text, error, tuple(self.task.shown_work(tokens)) if self.show_work else ())
+
+
+def read_answer(task: ArithmeticTask, tokens: Bytes) -> tuple[str | None, str | None]:
+    """What a model wrote, as an answer for people; or None, and why it is none.
+
+    Args:
+        task: the task.
+        tokens: [n], as decoded.
+    """
+    if not (tokens == task.vocabulary.eos).any():
+        return None, f"the model's answer does not end within the {tokens.size} tokens it may have"
+    try:
+        return task.render(tokens), None
+    except ValueError as error:
+        return None, f"the model's answer is not a number: {error}"
 
 
 def _of_another_task(task: ArithmeticTask, line: str) -> str:

@@ -17,9 +17,11 @@ import numpy as np
 from arithtf.certify.contexts import enumerate_contexts
 from arithtf.evaluate.adversarial import Maker, Problem, choose
 from arithtf.evaluate.problems import (
+    LONGEST,
     SHARE,
     Part,
     carry_problems,
+    different,
     grid_problems,
     ladder_lengths,
     parts_of,
@@ -27,7 +29,7 @@ from arithtf.evaluate.problems import (
     tokens_of,
 )
 from arithtf.evaluate.results import Row, result_row
-from arithtf.evaluate.verify import Verdict, verify_operands
+from arithtf.evaluate.score import Scorer, Scores
 from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import weights_hash
@@ -35,9 +37,6 @@ from arithtf.tasks import Addition, ArithmeticTask, Calculator, Coupling, Operan
 
 SUITES = ("carry", "adversarial", "ladder", "grid", "tour")
 MAX_DIGITS = 1_000_000
-
-LONGEST = 10**8
-"""No suite takes longer operands: the tokens of their work would overflow 64 bits."""
 
 MAX_TOKENS = 1 << 22
 """Columns of the largest problems: products of 1000 x 1000 digits, sums of a million."""
@@ -118,39 +117,48 @@ class _Judge:
         self.model, self.weights = model, weights_hash(model)
         self.task: ArithmeticTask = recipe.arithmetic
         self.coupling: Coupling = recipe.coupling
+        self.scorer = Scorer(model, self.task, self.coupling)
 
-    def verdict(self, operands: Operands) -> tuple[Verdict, float]:
-        """The verdict and the seconds it took."""
+    def scores(self, operands: Operands) -> tuple[Scores, float]:
+        """The scores and the seconds they took."""
         began = time.perf_counter()
-        verdict = verify_operands(self.model, self.task, self.coupling, operands)
-        return verdict, time.perf_counter() - began
+        return self.scorer(operands), time.perf_counter() - began
 
     def row(self, suite: str, distribution: str, operands: Operands, **facts: int) -> Row:
-        """One row about problems of one distribution."""
-        verdict, seconds = self.verdict(operands)
-        return self._row(suite, distribution, verdict, seconds, sizes_of(operands) | facts)
+        """One row about problems of one distribution, equal ones taken once."""
+        scores, seconds = self.scores(different(operands))
+        facts |= {"drawn": len(operands)}
+        return self._row(suite, distribution, scores, seconds, sizes_of(operands) | facts)
 
     def rows(
         self, suite: str, part: Part, groups: Mapping[str, Sequence[Problem]]
     ) -> Iterator[Row]:
-        """A row for each group of problems, all judged together: alone they are too few."""
+        """A row for each group of problems, all judged together: alone they are too few.
+
+        Of equal problems of a group one is taken.
+        """
         if not groups:
             return
-        together = [(*part.prefix, *problem) for found in groups.values() for problem in found]
-        verdict, seconds = self.verdict(Operands.from_digits(together, arity=len(together[0])))
+        made = {
+            name: Operands.from_digits(problems, arity=len(problems[0]))
+            for name, problems in groups.items()
+        }
+        taken = {name: different(operands) for name, operands in made.items()}
+        together = [(*part.prefix, *problem) for found in taken.values() for problem in found]
+        scores, seconds = self.scores(Operands.from_digits(together, arity=len(together[0])))
         first = 0
-        for name, problems in groups.items():
-            end = first + len(problems)
+        for name, operands in taken.items():
+            end = first + len(operands)
             share = seconds * (end - first) / len(together)
-            facts = sizes_of(Operands.from_digits(problems, arity=len(problems[0])))
-            yield self._row(suite, f"{part.sign}{name}", verdict[first:end], share, facts)
+            facts = sizes_of(operands) | {"drawn": len(made[name])}
+            yield self._row(suite, f"{part.sign}{name}", scores[first:end], share, facts)
             first = end
 
     def _row(
-        self, suite: str, distribution: str, verdict: Verdict, seconds: float, facts: dict[str, Any]
+        self, suite: str, distribution: str, scores: Scores, seconds: float, facts: dict[str, Any]
     ) -> Row:
         return result_row(
-            suite, distribution, verdict, seconds=seconds, weights=self.weights, **facts
+            suite, distribution, scores, seconds=seconds, weights=self.weights, **facts
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.console import percent
 from arithtf.evaluate import wilson
-from arithtf.evaluate.results import Row, by_suite
+from arithtf.evaluate.results import Row, by_suite, flawed
 from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import (
@@ -23,18 +23,20 @@ from arithtf.runs import (
 )
 
 At = TypeVar("At")
+GRADES = ("sampled", "exhaustive", "stressed", "certified")
+"""Grades of evidence that a report has, from the weakest of them on."""
 
 
 @dataclass(frozen=True)
 class _Counted:
-    """Problems, and how many of them came out exactly right."""
+    """Problems, and how many of their answers are right."""
 
     right: int
     count: int
 
     @property
     def share(self) -> float:
-        """Of problems exactly right."""
+        """Of right answers."""
         return self.right / self.count
 
 
@@ -44,7 +46,7 @@ class Point(_Counted):
 
     Args:
         length: digits of the longer operand.
-        grade: "sampled" or "stressed".
+        grade: "sampled", "exhaustive" or "stressed".
     """
 
     length: int
@@ -64,7 +66,7 @@ class Result(NamedTuple):
 
     Args:
         what: was measured.
-        value: share of problems exactly right, or logits; None where there is none.
+        value: share of right answers, or logits; None where there is none.
         unit: "share" or "logits".
         grade: of the evidence.
         detail: what the number is of.
@@ -95,10 +97,14 @@ def results(rows: Iterable[Row], certificate: Row | None) -> list[Result]:
     for suite, size, part in by_suite(rows):
         right, problems = (sum(row[key] for row in part) for key in ("exact", "count"))
         name, detail = suite, f"{right:,} of {problems:,}"
-        if suite == "sampled":
+        if part[0]["grade"] == "sampled":
             name = "random problems"
             low, high = map(percent, wilson(right, problems))
             detail += f", 95 % interval {low} to {high}"
+        elif part[0]["grade"] == "exhaustive":
+            name = "every problem held out"
+        if (mistaken := sum(map(flawed, part))) > problems - right:
+            detail += f"; whole work {problems - mistaken:,} of {problems:,}"
         if suite == "tour":
             detail += f", holding {part[0]['covered']:,} of {part[0]['contexts']:,} contexts"
         share = right / problems
@@ -165,14 +171,14 @@ class Evidence:
 
     @property
     def failures(self) -> int:
-        """Problems that came out wrong."""
-        return sum(row["count"] - row["exact"] for row in self.rows)
+        """Problems with a mistake, in the work if not in the answer."""
+        return sum(map(flawed, self.rows))
 
     @property
     def grades(self) -> tuple[str, ...]:
         """The grades of evidence that the run has."""
         found = {row["grade"] for row in self.rows} | ({"certified"} if self.certified else set())
-        return tuple(grade for grade in ("sampled", "stressed", "certified") if grade in found)
+        return tuple(grade for grade in GRADES if grade in found)
 
     @property
     def train_command(self) -> str:
@@ -188,10 +194,12 @@ class Evidence:
 
     @property
     def points(self) -> list[Point]:
-        """Exact match by length: sampled lengths, and the ladder's."""
+        """Right answers by length: sampled lengths, small splits, and the ladder."""
+        rows = [*self._suite("sampled"), *self._suite("ladder")]
         return [
-            *_points(self._suite("sampled"), "sampled"),
-            *_points(self._suite("ladder"), "stressed"),
+            point
+            for grade in GRADES
+            for point in _points([row for row in rows if row["grade"] == grade], grade)
         ]
 
     @property
@@ -300,9 +308,7 @@ def _distinct(rows: Iterable[Row]) -> list[Row]:
     kept: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         address = tuple(row.get(name) for name in ADDRESS)
-        kept[address] = max(
-            (row, kept.get(address, row)), key=lambda r: (r["count"] - r["exact"], r["count"])
-        )
+        kept[address] = max((row, kept.get(address, row)), key=lambda r: (flawed(r), r["count"]))
     return list(kept.values())
 
 

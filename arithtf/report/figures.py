@@ -60,16 +60,19 @@ def accuracy(evidence: Evidence) -> Drawn:
         )
     sampled = [p for p in points if p.grade == "sampled"]
     stressed = [p for p in points if p.grade == "stressed"]
+    every = [p for p in points if p.grade == "exhaustive"]
     parts = []
     if sampled:
         parts.append(f"Circles: {_right(sampled)} random problems, bars are 95 % Wilson intervals.")
+    if every:
+        parts.append(f"Squares: {_right(every)}, every problem held out from training.")
     if stressed:
         parts.append(
             f"Diamonds: {_right(stressed)} adversarial problems, up to "
             f"{max(p.length for p in stressed):,} digits."
         )
     if any(p.share < 1 for p in points):
-        parts.append("Open marks: some problem was wrong.")
+        parts.append("Open marks: some answer was wrong.")
     if evidence.certified:
         parts.append("Arrow: the certificate, every length.")
     caption = " ".join(parts)

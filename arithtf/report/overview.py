@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arithtf.console import markdown_table
-from arithtf.evaluate.results import Row, size_text
-from arithtf.report.evidence import Evidence, read_evidence
+from arithtf.evaluate.results import Row, flawed, size_text
+from arithtf.report.evidence import GRADES, Evidence, read_evidence
 from arithtf.report.published import NONE, PUBLISHED, Published
 from arithtf.runs import load_model
 from arithtf.tasks import TASKS
@@ -33,12 +33,14 @@ class Overview(NamedTuple):
         task: and the recipe, where it has another name.
         cells: text for all of COLUMNS but the last.
         published: the best published results for the task.
+        facts: the figures as numbers, by the names of eval.jsonl and certificates.
     """
 
     run: Path
     task: str
     cells: tuple[str, ...]
     published: tuple[Published, ...]
+    facts: Row
 
     @property
     def published_text(self) -> str:
@@ -70,7 +72,40 @@ def overview(run: Path, *, verify: bool = False) -> Overview:
         certificate_text(evidence),
         largest_text(evidence),
     )
-    return Overview(run, task, cells, PUBLISHED.get(task, NONE))
+    published = PUBLISHED.get(task, NONE)
+    facts = {
+        "run": str(run),
+        "task": recipe.to_dict()["task"],
+        "recipe": recipe.name,
+        "lengths": list(recipe.lengths),
+        "parameters": None if model is None else model.num_parameters(),
+        "seconds": seconds,
+        **_figures(evidence),
+        "published": [found.text for found in published],
+    }
+    return Overview(run, task, cells, published, facts)
+
+
+def _figures(evidence: Evidence) -> Row:
+    """A run's certificate, and its evaluations added up by grade."""
+    certificate = evidence.certificate or {}
+    rows = [row | {"whole_work": row["count"] - flawed(row)} for row in evidence.rows]
+    names = ("count", "exact", "whole_work")
+    return {
+        "weights": evidence.weights,
+        "certified": evidence.certified,
+        "verified": evidence.verified,
+        **{
+            name: certificate.get(name)
+            for name in ("verdict", "contexts", "wrong", "margin", "lower")
+        },
+        "rows": [
+            {"grade": grade} | {name: sum(row[name] for row in part) for name in names}
+            for grade in GRADES
+            if (part := [row for row in rows if row["grade"] == grade])
+        ],
+        "largest": largest_text(evidence),
+    }
 
 
 def certificate_text(evidence: Evidence) -> str:
@@ -100,8 +135,8 @@ def certificate_text(evidence: Evidence) -> str:
 
 def largest_text(evidence: Evidence) -> str:
     """The largest problems that came out right, and whether any did not."""
-    wrong = [row for row in evidence.rows if row["exact"] < row["count"]]
-    right = [row for row in evidence.rows if row["exact"] == row["count"]]
+    wrong = [row for row in evidence.rows if flawed(row)]
+    right = [row for row in evidence.rows if not flawed(row)]
     parts = []
     if right:
         row = max(right, key=reach)
@@ -115,7 +150,11 @@ def largest_text(evidence: Evidence) -> str:
         parts.append(f"{size_text(row)}, {problems} of {problems} {row['grade']}")
     if wrong:
         first = min(wrong, key=size)
-        parts.append(f"{evidence.failures:,} problems wrong, from {size_text(first)} on")
+        answers = sum(row["count"] - row["exact"] for row in wrong)
+        what = f"{answers:,} problems wrong"
+        if evidence.failures > answers:
+            what = f"{answers:,} answers wrong, a mistake in the work of {evidence.failures:,}"
+        parts.append(f"{what}, from {size_text(first)} on")
     return "; ".join(parts) or "none"
 
 

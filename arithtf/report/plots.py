@@ -56,7 +56,7 @@ def accuracy(points: Sequence[Point], trained: tuple[int, int], certified: bool,
         axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
         axes.yaxis.set_major_formatter(PERCENT)
         axes.grid(axis="y")
-        axes.set(xlabel="digits of the longer operand", ylabel="sums exactly right")
+        axes.set(xlabel="digits of the longer operand", ylabel="answers right")
         axes.axvspan(max(trained[0], 1) * 0.85, trained[1] * 1.12, color=SAND, lw=0)
         middle = (max(trained[0], 1) * trained[1]) ** 0.5
         axes.text(middle, 0.02, "trained here", ha="center", va="bottom", color="#6b5514")
@@ -73,12 +73,13 @@ def accuracy(points: Sequence[Point], trained: tuple[int, int], certified: bool,
                 weight="bold",
             )
         _points(axes, [p for p in points if p.grade == "sampled"], "sampled", "o", BLUE, -1)
+        _points(axes, [p for p in points if p.grade == "exhaustive"], "exhaustive", "s", TEAL, 0)
         _points(axes, [p for p in points if p.grade == "stressed"], "stressed", "D", INK, 1)
         if points:
             axes.legend(
                 loc="lower left",
                 bbox_to_anchor=(0, 1),
-                ncols=2,
+                ncols=3,
                 handletextpad=0.3,
                 borderaxespad=0,
                 borderpad=0.2,
@@ -316,7 +317,7 @@ def training(rows: Sequence[Mapping[str, Any]], label: str) -> str:
         left.yaxis.set_minor_locator(NullLocator())
         left.yaxis.set_major_formatter(FuncFormatter(_scientific))
         right.plot(step, [row["exact"] for row in rows], color=TEAL, lw=1.6, clip_on=False)
-        right.set(xlabel="step", ylabel="sums exactly right", ylim=(0, 1.04))
+        right.set(xlabel="step", ylabel="answers right", ylim=(0, 1.04))
         right.yaxis.set_major_formatter(PERCENT)
         for axes in (left, right):
             axes.grid(axis="y")

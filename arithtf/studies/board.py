@@ -218,4 +218,6 @@ def _line(
 
 def _seed(seed: int, row: Row) -> dict[str, Any]:
     low, high = (None, None) if row["hits"] is None else wilson(row["hits"], row["count"])
+    if row["grade"] == "exhaustive":  # all problems that there are
+        low = high = row["value"]
     return {"seed": seed, "value": row["value"], "low": low, "high": high}

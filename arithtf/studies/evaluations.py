@@ -13,6 +13,7 @@ import torch
 from arithtf.certify import certify
 from arithtf.certify.exposure import exposure
 from arithtf.evaluate import evaluate
+from arithtf.evaluate.problems import writes_work
 from arithtf.runs import load_model, load_recipe
 from arithtf.studies.study import Row
 
@@ -34,7 +35,8 @@ def measured(
         measure: its name; one line of a board.
         value: the figure. True or False is summed up as how many of the seeds; None is no figure,
             and `note` among the facts says why.
-        grade: sampled, stressed, computed or certified; empty for what is no evidence, like a time.
+        grade: sampled, exhaustive, stressed, computed or certified; empty for what is no evidence,
+            like a time.
         unit: "share" for what people read in percent, or a unit like "s".
         hits, count: of a sampled share, from which its interval follows.
         worst: whether the "least" or the "greatest" value of several seeds is the worst.
@@ -70,6 +72,8 @@ def measured(
 class ExactMatch:
     """Exact match on random problems of the test split (`arithtf.evaluate.evaluate`).
 
+    That is right answers; of a task with work also how often the whole work is right.
+
     Args:
         lengths: digits of the operands.
         count: problems of each length.
@@ -92,10 +96,19 @@ class ExactMatch:
             except ValueError as error:  # an id beyond a learned table
                 yield measured(name, None, grade="sampled", unit="share", note=str(error))
                 continue
-            right, count = row["exact"], row["count"]
-            yield row | measured(
-                name, right / count, grade=row["grade"], unit="share", hits=right, count=count
-            )
+            figures = {name: row["exact"]}
+            if writes_work(recipe.arithmetic):
+                figures[f"whole work, {length:,} digits"] = row["whole_work"]
+            for measure, right in figures.items():
+                share = right / row["count"]
+                yield row | measured(
+                    measure,
+                    share,
+                    grade=row["grade"],
+                    unit="share",
+                    hits=right,
+                    count=row["count"],
+                )
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,13 @@ class Calculator(ArithmeticTask):
         pairs = np.asarray(lengths, np.int64)[:, 1:]
         return np.stack([p.max_answer_tokens(pairs) for p in self.parts.values()]).max(axis=0)
 
+    def answer_room(self, problems: Operands) -> Longs:
+        """The most tokens of each problem's answer, by its operation, [B]."""
+        room = np.zeros(len(problems), np.int64)
+        for sign, at, pairs in self._by_sign(problems):
+            room[at] = self.parts[sign].answer_room(pairs)
+        return room
+
     def sequence_length(self, lengths: npt.ArrayLike) -> Longs:
         """The most columns that any of the operations needs at these lengths."""
         pairs = np.asarray(lengths, np.int64)[:, 1:]

@@ -198,6 +198,14 @@ class ArithmeticTask(FieldsOnly, Task):
         """The most tokens, EOS included, of answers to operands of lengths [B, arity], [B]."""
         return self.core.sizes(_lengths(lengths))[1]
 
+    def answer_room(self, problems: Operands) -> Longs:
+        """The most tokens, EOS included, that the answer of each problem may have, [B].
+
+        A problem's own, whatever others are beside it.
+        """
+        lengths = np.diff(problems.offsets).reshape(-1, problems.arity)
+        return self.max_answer_tokens(lengths)
+
     def sequence_length(self, lengths: npt.ArrayLike) -> Longs:
         """Columns that problems of operand lengths [B, arity] need in a batch of their own, [B]."""
         prompt, answer = self.core.sizes(_lengths(lengths))

@@ -75,6 +75,7 @@ class View(ArithmeticTask):
     problem_text = _same()
     in_test_split = _same()
     max_answer_tokens = _same()
+    answer_room = _same()
     sequence_length = _same()
 
     def render(self, answer_tokens: npt.ArrayLike) -> str:
