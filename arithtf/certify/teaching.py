@@ -154,18 +154,21 @@ class _Search:
         asked = batch.targets[:, :-1] != IGNORE
         codes = self.of_query[batch.tokens[:, :-1]]
         token = batch.tokens.astype(np.int64)
-        causal = np.tril(np.ones((token.shape[1] - 1, token.shape[1]), bool))
-        causal[:, : self.sinks] = False
-        with np.errstate(over="ignore"):
-            for level, (back, ahead) in enumerate(self.windows):
-                query = batch.query_ids[:, level, :-1, None].astype(np.int64)
-                key = batch.key_ids[:, level, None, :].astype(np.int64)
-                apart = key - query
-                seen = causal & (apart >= -back) & (apart <= ahead)
-                seen &= (query != NO_ID) & (key != NO_ID)
-                at = np.nonzero(seen)
-                words = self._words(np.full(len(at[0]), level), apart[at], token[at[0], at[2]])
-                np.add.at(codes, at[:2], words)
+        for level, (back, ahead) in enumerate(self.windows):
+            key = batch.key_ids[:, level].astype(np.int64)
+            query = batch.query_ids[:, level, :-1].astype(np.int64)
+            known = key != NO_ID
+            known[:, : self.sinks] = False
+            row, column = np.nonzero(known)
+            at, place = np.nonzero(asked & (query != NO_ID))
+            for apart in range(-back, ahead + 1):
+                pairs = _equal((row, key[row, column]), (at, query[at, place] + apart))
+                seen, asking = column[pairs[0]], place[pairs[1]]
+                kept = seen <= asking
+                here, seen, asking = at[pairs[1]][kept], seen[kept], asking[kept]
+                count = len(here)
+                words = self._words(np.full(count, level), np.full(count, apart), token[here, seen])
+                np.add.at(codes, (here, asking), words)
         return codes, asked
 
     def bound(self) -> int:
@@ -337,3 +340,16 @@ class _Search:
             f"{self.digits} digits of the split 'train' (one is shown by "
             f"{shown}); allow more digits"
         )
+
+
+def _equal(keys: tuple[Ints, Ints], queries: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """Numbers of all keys and queries, each a (row, id), that are equal."""
+    low = min((int(ids.min(initial=0)) for _, ids in (keys, queries)), default=0)
+    span = max(int(ids.max(initial=0)) for _, ids in (keys, queries)) - low + 1
+    key, query = (row * span + ids - low for row, ids in (keys, queries))
+    order = np.argsort(key, kind="stable")
+    first, end = (np.searchsorted(key[order], query, side) for side in ("left", "right"))
+    size = end - first
+    asking = np.repeat(np.arange(len(query)), size)
+    within = np.arange(len(asking)) - np.repeat(np.cumsum(size) - size, size)
+    return order[np.repeat(first, size) + within], asking
