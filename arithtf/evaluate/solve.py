@@ -15,6 +15,7 @@ from arithtf.evaluate.decode import Decoder
 from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.tasks import TASKS, ArithmeticTask, Calculator, Operands, View
+from arithtf.tasks.arithmetic.lines import plain_line
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -186,7 +187,7 @@ def read_answer(task: ArithmeticTask, tokens: Bytes) -> tuple[str | None, str | 
 
 def _of_another_task(task: ArithmeticTask, line: str) -> str:
     """What to add to an error about a line that has the signs of another task; else nothing."""
-    signs = _signs(line)
+    signs = _signs(plain_line(line))
     parts = task.parts.values() if isinstance(task, Calculator) else ()
     own = [task.example, *(part.example for part in parts)]
     if not signs or signs in map(_signs, own):

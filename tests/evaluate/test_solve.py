@@ -31,7 +31,7 @@ MALFORMED = {
     b"1e3+2": "'e'",
     b"\xff+1": "not UTF-8",
     b"1+\x00": "expected digits",
-    "\uff11+\uff12".encode(): "expected digits",
+    "\u0661+\u0662".encode(): "U+0661",
     b"1+2=3": "'='",
 }
 

@@ -28,6 +28,8 @@ def long_integers():
         ("  123 +\t45 \n", ("123", "45")),
         ("007+0", ("7", "0")),
         ("000+0005", ("0", "5")),
+        ("\uff11\uff12+1", ("12", "1")),
+        ("1+2=", ("1", "2")),
     ],
 )
 def test_parse(line: str, operands: tuple[str, str]) -> None:
@@ -51,9 +53,9 @@ def test_parse(line: str, operands: tuple[str, str]) -> None:
         ("  + 2", "first operand is empty"),
         ("12a+3", "first operand has 'a' at character 3"),
         ("1 2+3", "without spaces"),
-        ("1+2=", "second operand has '='"),
-        ("1+\u0663", "second operand has '\u0663' at character 1"),
-        ("\uff11+1", "first operand has"),
+        ("1+2=3", "second operand has '='"),
+        ("1+\u0663", "second operand has '\u0663' \\(U\\+0663\\) at character 1"),
+        ("\u0967+1", r"first operand has '.' \(U\+0967\)"),
         ("1\u00a02+1", "first operand has"),
         ("1_000+1", "first operand has '_'"),
         ("1.5+1", "first operand has '.'"),

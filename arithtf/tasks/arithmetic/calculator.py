@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.tasks.arithmetic.division import Division
+from arithtf.tasks.arithmetic.lines import odd_signs, plain_line
 from arithtf.tasks.arithmetic.multiplication import Multiplication
 from arithtf.tasks.arithmetic.operands import Bytes, Operands
 from arithtf.tasks.arithmetic.running_sum import RunningSum
@@ -222,11 +223,12 @@ class Calculator(ArithmeticTask):
         Raises:
             ValueError: what is wrong with the line.
         """
+        line = plain_line(line)
         signs = [sign for sign in SIGNS if sign in line]
         if len(signs) != 1:
             raise ValueError(
                 f"expected two operands with one of {' '.join(SIGNS)} between them, like "
-                f"{self.example}; got {line.strip()!r}"
+                f"{self.example}; got {line.strip()[:80]!r}{odd_signs(line)}"
             )
         pair = self.parts[signs[0]].parse(line)
         if len(pair) != 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arithtf.tasks.arithmetic.column_task import ColumnTask
+from arithtf.tasks.arithmetic.lines import plain_line
 from arithtf.tasks.arithmetic.operands import Bytes, Operands
 from arithtf.tasks.arithmetic.transducer import Pass, Rule
 
@@ -47,6 +48,7 @@ class Comparison(ColumnTask):
         Raises:
             ValueError: what is wrong with the line.
         """
+        line = plain_line(line)
         for sign in "<>=":
             line = line.replace(sign, "?")
         return super().parse(line)

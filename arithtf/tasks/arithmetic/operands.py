@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from arithtf.tasks.arithmetic.lines import quoted
 from arithtf.tasks.vocabulary import DIGITS
 
 Bytes = npt.NDArray[np.uint8]
@@ -176,9 +177,11 @@ def text_digits(text: str, base: int = 10, *, name: str = "operand", strip: bool
         at = int(wrong[0])
         if text[at] in "+-":
             raise ValueError(f"{name} has a sign ({text[at]!r}); operands are written without one")
+        if text[at] in "*/%^":
+            raise ValueError(f"{name} has the operation {text[at]!r}; a line is one operation")
         raise ValueError(
-            f"{name} has {text[at]!r} at character {at + 1}; expected digits of base {base}"
-            + (" without spaces between them" if text[at] in " \t" else "")
+            f"{name} has {quoted(text[at])} at character {at + 1}; expected digits of base "
+            f"{base}" + (" without spaces between them" if text[at] in " \t" else "")
         )
     return strip_zeros(digits) if strip else digits
 

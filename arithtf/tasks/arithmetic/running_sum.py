@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from arithtf.tasks.arithmetic.lines import plain_line, sides
 from arithtf.tasks.arithmetic.operands import Bytes, text_digits
 from arithtf.tasks.arithmetic.scratchpad import Part, Pass, Scratchpad, Track
 from arithtf.tasks.arithmetic.scratchpad_task import ROW, ScratchpadTask
@@ -95,9 +96,7 @@ class RunningSum(ScratchpadTask):
         Raises:
             ValueError: what is wrong with the line.
         """
-        parts = line.split(self.sign)
-        if len(parts) < 2:
-            raise ValueError("expected at least one '+' between operands, like 1+2+3; got none")
+        parts = sides(plain_line(line), self.sign, self.example, more=True)
         return tuple(
             text_digits(p, self.base, name=f"operand {i + 1}") for i, p in enumerate(parts)
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from arithtf import _core
 from arithtf.plain import FieldsOnly
+from arithtf.tasks.arithmetic.lines import plain_line, sides
 from arithtf.tasks.arithmetic.operands import (
     Bytes,
     Operands,
@@ -246,22 +247,16 @@ class ArithmeticTask(FieldsOnly, Task):
 
         Args:
             line: operands with the sign between them, like `example`; spaces around operands are
-                allowed, leading zeros of numbers are dropped.
+                allowed, leading zeros of numbers are dropped. See `lines` for signs that are taken.
 
         Raises:
             ValueError: what is wrong with the line.
         """
-        line = self._unframed(line)
+        line = self._unframed(plain_line(line))
         if not self.sign:
             name = "the string" if self.strings else "operand"
             return (text_digits(line, self.base, name=name, strip=not self.strings),)
-        parts = line.split(self.sign)
-        if len(parts) != 2:
-            others = [c for c in "+-*/%^" if c in line and len(parts) == 1]
-            got = f"the operation {others[0]!r}" if others else len(parts) - 1 or "none"
-            raise ValueError(
-                f"expected one {self.sign!r} between two operands, like {self.example}; got {got}"
-            )
+        parts = sides(line, self.sign, self.example)
         names = ("the first operand", "the second operand")
         return tuple(text_digits(p, self.base, name=n) for p, n in zip(parts, names, strict=True))
 
