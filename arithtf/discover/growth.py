@@ -23,7 +23,7 @@ BEAM = 16
 _PAIRS = 48  # best pairs of lookups that are scored on all examples
 _QUERIES = 12000  # of the segment that are used, at most
 _WIDE = 4  # best tables to which every lookup is added, whatever it tells alone
-_SIGHTS = 750  # of the simplest, and of those that tell most alone; all, if they are not more
+_LOOKUPS = 750  # of the simplest, and of those that tell most alone; all, if they are not more
 _MANY, _FEW = 400_000, 400  # more pairs than that are first scored on a few queries
 _COARSE = 1500  # queries that pairs are first scored on
 _FINE = 256  # candidates of a generation that are scored on all examples
@@ -95,10 +95,10 @@ class Growth:
 
     def _shorten(self) -> None:
         """Of very many lookups, keep the simplest and those that tell most by themselves."""
-        if len(self.lookups) > 2 * _SIGHTS:
+        if len(self.lookups) > 2 * _LOOKUPS:
             alone = self._score(self.fine, [(one_lookup(*lookup),) for lookup in self.lookups])
-            telling = np.argsort(alone.bits, kind="stable")[:_SIGHTS].tolist()
-            self._kept = [self.lookups[n] for n in sorted({*range(_SIGHTS), *telling})]
+            telling = np.argsort(alone.bits, kind="stable")[:_LOOKUPS].tolist()
+            self._kept = [self.lookups[n] for n in sorted({*range(_LOOKUPS), *telling})]
 
     def _pairs(self) -> list[tuple[Lookup, Lookup]]:
         """The pairs of lookups with the shortest code, of all pairs."""

@@ -15,7 +15,7 @@ margin allows), which implementations ran, how long it took, and with which vers
 
 Python, NumPy, safetensors and hashlib take part; neither PyTorch nor the C++ core does. To read it,
 begin with `contexts` and `walk`, then `automaton`, `places` and `columns` for column tasks; on top
-of these `rows`, `bounds`, `strip`, `sights` and `scratchpads` for work in rows.
+of these `rows`, `bounds`, `strip`, `visible` and `scratchpads` for work in rows.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Why no context is missed, for any number of rows and columns.
 1. *Rows* (`rows`, `bounds`, `strip`). A row is a word of columns that an automaton reads, and what
    can stand in it obeys a bound that is proved to hold in all rows. There are few kinds of rows:
    the first of all, the first of a later turn, ..., each the last of a turn or of the work or not.
-2. *What is seen* (`sights`, `places`). Where the ids of query and key differ by what a window
+2. *What is seen* (`visible`, `places`). Where the ids of query and key differ by what a window
    allows is one linear equation in their rows and columns. Those with solutions at a fixed place
    beside the query are solved: in its row, or in what the row above has left, which is what its own
    row reads. Every other one is refused.
@@ -33,8 +33,8 @@ import numpy as np
 from arithtf.certify.verify.bounds import bounds, carried
 from arithtf.certify.verify.contexts import Contexts, from_slots, union
 from arithtf.certify.verify.rows import Rows
-from arithtf.certify.verify.sights import Asked, Sights, segments
 from arithtf.certify.verify.strip import Strip, kinds
+from arithtf.certify.verify.visible import Asked, Visible, segments
 from arithtf.certify.verify.walk import Key, Machine, Query, Seen, Walk
 from arithtf.tasks.arithmetic.scratchpad import Scratchpad
 from arithtf.tasks.vocabulary import DigitVocabulary
@@ -68,23 +68,23 @@ def derive_scratchpad(
     adds = pad.columns is None
     limits, phi = (free, carried(rows)) if adds else (bounds(rows), None)
     strips = [Strip(rows, kind, limits, phi) for kind in kinds(pad.repeat, turns)]
-    sights = Sights(pad, words, prompt, strips, sinks, alone=turns == 1)
+    visible = Visible(pad, words, prompt, strips, sinks, alone=turns == 1)
     parts: list[Contexts] = []
     for strip in strips:
         walk = Walk(strip.machine)
-        for p, i in sights.tokens:
+        for p, i in visible.tokens:
             found = segments(pad, strip.kind, p, i)
             for segment, last in sorted({(s, last) for s, at in found.items() for _, last in at}):
                 only_first = all(first for first, _ in found[segment])
                 asked = Asked(segment, strip, p, i, only_first, last)
-                seen = sights.seen(asked, coupling["levels"], windows)
+                seen = visible.seen(asked, coupling["levels"], windows)
                 for key in _keys(seen):
                     strip.output(key)
                 if p < rows.wide[0]:
                     parts.append(_mark(strips, asked, seen, words))
                 else:
                     parts += walk.contexts(_query(strip, asked), seen)
-    return union([*parts, *_tail(strips, sights, coupling["levels"], windows, words)])
+    return union([*parts, *_tail(strips, visible, coupling["levels"], windows, words)])
 
 
 def _keys(seen: Seen) -> set[Key]:
@@ -162,7 +162,7 @@ def _last_tokens(strips: Sequence[Strip]) -> list[int]:
 
 def _tail(
     strips: Sequence[Strip],
-    sights: Sights,
+    visible: Visible,
     levels: Sequence[Any],
     windows: Sequence[Sequence[int]],
     words: DigitVocabulary,
@@ -170,7 +170,7 @@ def _tail(
     """Queries for what follows the rows: any digits, then a mark."""
     before = _last_tokens([strip for strip in strips if strip.kind.last])
     base = words.base
-    for number, part in enumerate(sights.pad.tail):
+    for number, part in enumerate(visible.pad.tail):
         end = words.eos if part.end is None else part.end
         # States: before the first digit, after one, ended. Symbols: digits, and the end.
         after = np.full((3, base + 1), -1, np.int64)
@@ -181,7 +181,7 @@ def _tail(
         ended[:2, base] = end
         machine = Machine(after, 1, {("copy",): copied, ("end",): ended}, {})
         asked = Asked(part.segment, None, number)
-        seen = sights.seen(asked, levels, windows)
+        seen = visible.seen(asked, levels, windows)
         for token, target in product(before, ("copy", "end") if part.track else ("end",)):
             query = Query((target,), [(("copy",), -1)], ("token", token))
             yield from Walk(machine).contexts(query, seen)

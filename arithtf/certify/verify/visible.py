@@ -54,7 +54,7 @@ def _in_row(form: Mapping[str, int], row: int) -> Mapping[str, int]:
     return {**form, "offset": offset, "row_stride": stride, "row": 0, "cell": 0}
 
 
-class Sights:
+class Visible:
     """The tokens that queries see.
 
     Args:
