@@ -1,4 +1,4 @@
-"""The second path: a certificate checked again by code that shares nothing with what made it.
+"""The second path: a certificate checked again by other code than made it.
 
 1. *Fields* (`fields`). The certificate is about this run: task, coupling, model and the hash of the
    weights are the same, and no setting and no weight is unknown.
@@ -13,9 +13,19 @@ So the verdict rests on nothing that the certificate says. Its figures are compa
 here; what is the maker's word is the finer rounding bound (`bound`, `lower`: no larger than the
 margin allows), which implementations ran, how long it took, and with which versions.
 
-Python, NumPy, safetensors and hashlib take part; neither PyTorch nor the C++ core does. To read it,
-begin with `contexts` and `walk`, then `automaton`, `places` and `columns` for column tasks; on top
-of these `rows`, `bounds`, `strip`, `visible` and `scratchpads` for work in rows.
+Shared with what made it is the task's declaration: the class of the task with its vocabulary,
+`truth`, what is a problem and how texts are read and written; the objects that `rule()` and
+`scratchpad()` return (`Rule`, `Scratchpad`); `write`, which runs a scratchpad in plain Python;
+`Coupling.from_dict` and `check_coupling`, which read the coupling and hold it against the task's
+segments; `recall`, which finds a person's own file. An error there misleads both paths, but for
+what step 3 finds. Nothing else is shared: not the core's tables, ids and contexts, the covering
+sets, the model, or the rounding bound. Importing the package loads PyTorch, and constructing a task
+compiles tables in the C++ core; what is derived and computed here uses neither.
+tests/certify/test_verify_apart.py lists the names that are imported, and verifies with every
+operation of PyTorch and of the core refused.
+
+To read it, begin with `contexts` and `walk`, then `automaton`, `places` and `columns` for column
+tasks; on top of these `rows`, `bounds`, `strip`, `visible` and `scratchpads` for work in rows.
 """
 
 from __future__ import annotations
