@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 Update = Callable[[int, str], None]
+Take = Callable[[Iterable[Mapping[str, Any]]], None]
+"""What takes figures, see `figures`."""
 
 
 class Misuse(Exception):
@@ -31,7 +33,7 @@ def misuse(text: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def figures(as_json: bool) -> Iterator[Callable[[Iterable[Mapping[str, Any]]], None]]:
+def figures(as_json: bool) -> Iterator[Take]:
     """A command's figures as JSON: then its lines for people go to stderr, and these to stdout.
 
     Args:

@@ -101,6 +101,7 @@ COMMANDS = {
                 "--anyway",
                 "train even if two problems show the same local context and need different tokens",
             ),
+            JSON,
         ),
         (
             "arithtf train addition",
@@ -200,7 +201,7 @@ COMMANDS = {
     "radius": Command(
         "radius:show",
         "prove how far all weights may move at once before a certificate breaks",
-        (RUN, _flag("--json", "an object with proved and broken")),
+        (RUN, JSON),
         ("arithtf radius runs/addition", "arithtf radius runs/addition --json"),
     ),
     "verify-certificate": Command(
@@ -250,6 +251,7 @@ COMMANDS = {
             ),
             _number("--bits", "of the matrices' entries (8)", 2, 16, default=8),
             _out("directory (RUN-int8, beside the run)"),
+            JSON,
         ),
         ("arithtf export runs/addition --int8", "arithtf export runs/multiplication --bits 12"),
     ),
@@ -266,6 +268,7 @@ COMMANDS = {
             _number("--seed", "of examples, weights and data: short for seed=N"),
             _out("directory (runs/discover-TASK)"),
             _flag("--no-train", "stop at the coupling, written to discovery.json"),
+            JSON,
         ),
         (
             "arithtf discover addition",
@@ -373,6 +376,7 @@ COMMANDS = {
                 choices=("2", "4", "4i"),
             ),
             _out("instead of the package's file", new_file),
+            JSON,
         ),
         ("arithtf tune", "arithtf tune --kernel short short_backward --out mine.json"),
     ),

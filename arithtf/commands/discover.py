@@ -6,10 +6,11 @@ import argparse
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from arithtf.commands.evidence import certify_shown, show_sampled
 from arithtf.commands.training import train_shown
-from arithtf.console import count, say, seconds, table, warn
+from arithtf.console import Take, count, figures, say, seconds, table, warn
 from arithtf.discover import (
     FILE,
     Discoverer,
@@ -19,7 +20,7 @@ from arithtf.discover import (
     save_discovery,
 )
 from arithtf.discover.growth import Report
-from arithtf.evaluate import evaluate, record
+from arithtf.evaluate import Row, evaluate, record
 from arithtf.model import Model
 from arithtf.overrides import override, parsed
 from arithtf.plain import check_names, field_types, from_text
@@ -51,6 +52,14 @@ def discover(arguments: argparse.Namespace) -> int:
     check_names(changes, list(field_types(Recipe)), "a recipe")  # before the search's minutes
     seed = from_text(int, changes.get("seed", {"": "0"})[""], "seed")
     out = arguments.out or Path("runs") / f"discover-{task.name}"
+    with figures(arguments.json) as take:
+        return _found(task, changes, seed, out, take, train=not arguments.no_train)
+
+
+def _found(
+    task: ArithmeticTask, changes: dict[str, Any], seed: int, out: Path, take: Take, *, train: bool
+) -> int:
+    """Find a coupling, or read the one found before; then train with it and certify, if asked."""
     known = read_discovery(out / FILE, task, seed)
     if known is None:
         discovery = _search(task, seed, out / FILE)
@@ -60,9 +69,10 @@ def discover(arguments: argparse.Namespace) -> int:
     else:
         say(f"the coupling was found before and is taken from {out / FILE}")
     show_coupling(*known)
-    if arguments.no_train:
+    take([{"run": str(out), "coupling": known[0].to_dict(), "windows": known[1]}])
+    if not train:
         return 0
-    return _prove(override(recipe_of(task, *known, seed=seed), changes, "a recipe"), out)
+    return _prove(override(recipe_of(task, *known, seed=seed), changes, "a recipe"), out, take)
 
 
 def _search(task: ArithmeticTask, seed: int, path: Path) -> Discovery | None:
@@ -146,17 +156,19 @@ def _reporter() -> Report:
     return report
 
 
-def _sample(model: Model, recipe: Recipe, out: Path) -> None:
+def _sample(model: Model, recipe: Recipe, out: Path) -> list[Row]:
     """What can be said without a proof: shares of random problems, with their intervals."""
     rows = evaluate(model, recipe, lengths=LENGTHS, count=COUNT, seed=recipe.seed)
     record(out, rows)
     show_sampled(rows)
+    return rows
 
 
-def _prove(recipe: Recipe, out: Path) -> int:
+def _prove(recipe: Recipe, out: Path, take: Take) -> int:
     """Train and certify; a run that was cut off goes on."""
     model = train_shown(recipe, out, resume=True)
     certificate = certify_shown(out)
+    take([certificate.to_dict()])
     if certificate.verdict == "refused":
-        _sample(model, recipe, out)
+        take(_sample(model, recipe, out))
     return 0 if certificate.certified else 1

@@ -21,7 +21,8 @@ def show(arguments: argparse.Namespace) -> int:
     proved = radius(provable, found, bos=words.bos)
     broken = attack(provable, found, bos=words.bos, pad=words.pad)
     if arguments.json:
-        print(json.dumps({"proved": proved, "broken": broken, "contexts": len(found.target)}))
+        one = {"proved": proved, "broken": broken, "contexts": len(found.target)}
+        print(json.dumps([one], indent=1))
     elif proved:
         say(
             f"proved: all weights may move by a share of {proved:.2e} of each, in any direction, "

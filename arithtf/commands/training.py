@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from arithtf.certify import CannotCertify, Clash, check_task
-from arithtf.console import count, percent, progress, say, seconds
+from arithtf.console import count, figures, percent, progress, say, seconds
 from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe, run_name
-from arithtf.runs import read_json
+from arithtf.runs import read_json, read_lines
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
 
@@ -23,10 +23,14 @@ def train(arguments: argparse.Namespace) -> int:
     usual = get_recipe(arguments.recipe, *(text for text in settings if text.startswith("task")))
     # Named after its task if it is as usual, and else so that no other recipe has the directory.
     out = arguments.out or Path("runs") / (recipe.name if recipe == usual else run_name(recipe))
-    if not arguments.anyway and not arguments.resume:
-        check_shown(recipe)
-    train_shown(recipe, out, resume=arguments.resume)
-    say(f"next: arithtf certify {out}")
+    with figures(arguments.json) as take:
+        if not arguments.anyway and not arguments.resume:
+            check_shown(recipe)
+        model = train_shown(recipe, out, resume=arguments.resume)
+        say(f"next: arithtf certify {out}")
+        facts = {"run": str(out), "recipe": recipe.name, "parameters": model.num_parameters()}
+        spent = {"seconds": read_json(out / "timing.json")["seconds"]}
+        take([facts | spent | row for row in read_lines(out / "metrics.jsonl")[-1:]])
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from arithtf.attention import triton
-from arithtf.console import misuse, say
+from arithtf.console import figures, misuse, say
 from arithtf.runs import write_text
 
 
@@ -30,18 +30,21 @@ def tune(arguments: argparse.Namespace) -> int:
     source = Path(str(files("arithtf.kernels") / "configs" / f"{name}.json"))
     target = arguments.out or source
     about = json.loads(source.read_text(encoding="utf-8"))["about"]
-    say(f"timing tiles for {name} on {torch.cuda.get_device_name(device)}")
-    new = tuning.tune(
-        configs.table_of(name),
-        tuning.GpuTimer(name, device),
-        arguments.kernel or kernels,
-        arguments.size or ("2", "4"),
-        _show,
-    )
-    write_text(target, tuning.text_of(about, new))
-    say(f"wrote {target}; to keep it, check it with `python -m bench.static`")
+
+    def show(kernel: str, entry: str, tiles: tuple[int, ...], spent: float, before: float) -> None:
+        say(f"{kernel} {entry}: {list(tiles)} {1e3 * spent:.3f} ms, before {1e3 * before:.3f} ms")
+        of = {"kernel": kernel, "entry": entry, "tiles": list(tiles)}
+        take([of | {"seconds": spent, "seconds_before": before}])
+
+    with figures(arguments.json) as take:
+        say(f"timing tiles for {name} on {torch.cuda.get_device_name(device)}")
+        new = tuning.tune(
+            configs.table_of(name),
+            tuning.GpuTimer(name, device),
+            arguments.kernel or kernels,
+            arguments.size or ("2", "4"),
+            show,
+        )
+        write_text(target, tuning.text_of(about, new))
+        say(f"wrote {target}; to keep it, check it with `python -m bench.static`")
     return 0
-
-
-def _show(kernel: str, entry: str, tiles: tuple[int, ...], seconds: float, before: float) -> None:
-    say(f"{kernel} {entry}: {list(tiles)} {1e3 * seconds:.3f} ms, before {1e3 * before:.3f} ms")

@@ -46,7 +46,7 @@ def test_command(tmp_path, capsys):
     run = tmp_path / "parity"
     train(get_recipe("parity"), run, device="cpu")
     assert main(["radius", str(run), "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    (shown,) = json.loads(capsys.readouterr().out)
     assert 0 < shown["proved"] < shown["broken"] < 1
 
 
