@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("attention", "certify", "encodings", "evaluate", "recipes", "tasks", "train")
+_PACKAGES = ("attention", "certify", "encodings", "evaluate", "recipes", "tasks", "train")
 _FROM_EVALUATE = ("LoadedRun", "load")
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "_core":
         return _load_core()
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"arithtf.{name}")
     if name in _FROM_EVALUATE:
         return getattr(importlib.import_module("arithtf.evaluate"), name)

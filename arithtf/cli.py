@@ -87,9 +87,9 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """What is said to users, as a line; of other warnings also where they arose."""
-    told = issubclass(category, (SourceChanged, *_loaded(CHANGES)))
+    for_users = issubclass(category, (SourceChanged, *_loaded(CHANGES)))
     where = warnings.formatwarning(message, category, filename, lineno, line)
-    warn(f"arithtf: {message}" if told else where.rstrip())
+    warn(f"arithtf: {message}" if for_users else where.rstrip())
 
 
 def _command(where: str) -> Callable[[argparse.Namespace], int]:

@@ -246,7 +246,7 @@ def record(data: Any) -> tuple[Any, dict[str, Source]]:
 
 
 def portable(data: Any) -> Any:
-    """The data of `record` alone: what certificates and people are told."""
+    """The data of `record` alone: what stands in certificates and messages."""
     return record(data)[0]
 
 

@@ -1,4 +1,4 @@
-"""Settings and fixtures for all rooms."""
+"""Settings and fixtures for all folders."""
 
 from pathlib import Path
 

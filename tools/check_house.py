@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plain",),
     ("origin", "console", "threads", "callable", "_core"),
 )
-"""Rooms of arithtf from top to bottom. A module imports from its own room and from lower layers."""
+"""Parts of arithtf from top to bottom. A module imports from its own part and from lower layers."""
 
 
 def sources(root: Path) -> Iterator[Path]:
@@ -91,8 +91,8 @@ def task_members(root: Path) -> Iterator[str]:
                 yield f"Task has {len(public)} public members, at most {TASK_MEMBERS}: {public}"
 
 
-def room_of(module: str) -> str:
-    """The room of a module: "tasks" for arithtf.tasks.base; empty for the package itself."""
+def part_of(module: str) -> str:
+    """The part of a module: "tasks" for arithtf.tasks.base; empty for the package itself."""
     parts = module.split(".")
     return parts[1] if parts[0] == "arithtf" and len(parts) > 1 else ""
 
@@ -119,19 +119,19 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def directions(root: Path) -> Iterator[str]:
-    """Imports that point up, or to a room beside."""
-    level = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
+    """Imports that point up, or to a part beside."""
+    level = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
     for path in sorted((root / "arithtf").rglob("*.py")):
         name = path.relative_to(root).as_posix()
         own = name.split("/")[1].removesuffix(".py")
         if own == "__init__":
             continue
         if own not in level:
-            yield f"{name}: the room {own!r} stands in no layer; name it in LAYERS"
+            yield f"{name}: the part {own!r} stands in no layer; name it in LAYERS"
             continue
         for line, module in imports(path):
-            room = room_of(module)
-            if room in level and room != own and level[room] <= level[own]:
+            part = part_of(module)
+            if part in level and part != own and level[part] <= level[own]:
                 yield f"{name}:{line}: {own} imports {module}, which is not below it"
 
 

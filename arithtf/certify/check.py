@@ -87,8 +87,8 @@ def _deviation(exact: ContextBounds, logits: Tensor, target: Tensor) -> float:
     right = target[:, None]
     rest = logits.scatter(1, right, -torch.inf).amax(1)
     above = logits.gather(1, right)[:, 0] - rest - exact.margin
-    room = torch.where(above > 0, exact.upper - exact.margin, exact.margin - exact.lower)
-    shares = ((logits - exact.logits).abs() / exact.error).amax(1), above.abs() / room
+    most = torch.where(above > 0, exact.upper - exact.margin, exact.margin - exact.lower)
+    shares = ((logits - exact.logits).abs() / exact.error).amax(1), above.abs() / most
     return float(torch.stack(shares).nan_to_num(nan=torch.inf).amax())
 
 
@@ -306,9 +306,9 @@ def run_tour(model: Transformer, found: TaskContexts, decide: Decide) -> Tour:
         nonlocal predictions, wrong
         for batch in found.layouts():
             targets = batch.targets[:, batch.start : -1]
-            counted = targets != IGNORE
-            predictions += int(counted.sum())
-            wrong += int((counted & (decide(model, batch) != targets)).sum())
+            asked = targets != IGNORE
+            predictions += int(asked.sum())
+            wrong += int((asked & (decide(model, batch) != targets)).sum())
             yield batch
 
     covered = found.covered(evaluated())

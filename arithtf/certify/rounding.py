@@ -229,8 +229,8 @@ class _Evaluation:
         # Weights added up per token: mixing V values is one product instead of a gather.
         heads, count, width = seen_HNW.shape
         index = token.expand(heads, -1, -1)
-        room = torch.zeros(heads, count, len(self.stream_VC.value), dtype=torch.float64)
-        p_HNV, ep_HNV = (room.scatter_add(2, index, part) for part in weight)
+        zeros = torch.zeros(heads, count, len(self.stream_VC.value), dtype=torch.float64)
+        p_HNV, ep_HNV = (zeros.scatter_add(2, index, part) for part in weight)
         mixed = self.value_HVD
         reach = mixed.value.abs() + mixed.error
         local = (ep_HNV + gamma(width + 4) * (p_HNV + ep_HNV)) @ reach
@@ -246,8 +246,8 @@ class _Evaluation:
         bias = self.bias_HR[:, relation]
         scale, extra = self.block.mechanism.scale(), 0.0
         if isinstance(scale, LogScale):  # the log of a count is not exact
-            counted = seen.sum(-1, keepdim=True).clamp(min=1).double()
-            factor = exact(scale.scale)[:, None, None] * counted.log()
+            keys = seen.sum(-1, keepdim=True).clamp(min=1).double()
+            factor = exact(scale.scale)[:, None, None] * keys.log()
             extra = FUNCTION
         elif isinstance(scale, Tensor):
             factor = exact(scale)[:, None, None]

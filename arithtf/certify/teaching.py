@@ -91,7 +91,7 @@ def teaching_set(
 class _Search:
     """The contexts that problems show, as numbers, and the search over problems.
 
-    A context is told by a sum of random 64-bit words, one for the query token and one for each
+    A context is named by a sum of random 64-bit words, one for the query token and one for each
     visible (level, difference, token): the same for any order, and different for different contexts
     but for one chance in 10^13.
     """

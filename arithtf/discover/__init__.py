@@ -2,7 +2,7 @@
 
 `examples` (tokens and places, no ids) -> `space` (relations and lookups) -> `growth` (a segment's
 tables, scored by `scoring`) -> `refine` (smaller ones) -> `search` (all segments together, longer
-examples) -> `driver` (the cover's judgement, the recipe).
+examples) -> `driver` (the covering set's judgement, the recipe).
 """
 
 from __future__ import annotations

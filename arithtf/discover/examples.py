@@ -83,8 +83,8 @@ class Examples:
         def both(name: str, filler: int) -> Any:
             parts = []
             for part in (getattr(self, name), getattr(more, name)):
-                room = [(0, 0)] * (part.ndim - 1) + [(0, width - part.shape[-1])]
-                parts.append(np.pad(part, room, constant_values=filler))
+                padding = [(0, 0)] * (part.ndim - 1) + [(0, width - part.shape[-1])]
+                parts.append(np.pad(part, padding, constant_values=filler))
             return np.concatenate(parts)
 
         return replace(

@@ -55,7 +55,7 @@ class Scorer:
 
     A context is the sum, modulo 2^64, of a code per query token and codes of seen tokens times a
     factor per level and difference: a hash of the multiset that a local context is. Equal contexts
-    have equal sums; the cover checks in the end what a hash cannot promise.
+    have equal sums; the covering set settles in the end what a hash cannot promise.
     """
 
     def __init__(self, examples: Examples) -> None:

@@ -168,7 +168,7 @@ class Search:
 
     def _can_be_used(self, growth: Growth) -> bool:
         """Whether any of a segment's simplest lookups is accepted, as a level of its own."""
-        # At value 0: a cover that reaches far takes long.
+        # At value 0: a covering set that reaches far takes long.
         levels = [(one_lookup(*lookup),) for lookup in growth.lookups[:_ASKED] if not lookup.value]
         return any(self.refuse(*self.coupling(one)) is None for one in levels)
 

@@ -177,8 +177,8 @@ def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job
     if streamed and queries > chunk:
         jobs = []
         for row in range(rows):
-            counted = np.flatnonzero(batch.targets[row, batch.start : -1] != IGNORE)
-            end = batch.start + int(counted.max(initial=0)) + 1
+            asked = np.flatnonzero(batch.targets[row, batch.start : -1] != IGNORE)
+            end = batch.start + int(asked.max(initial=0)) + 1
             for first in range(batch.start, end, chunk):
                 part = slice(first, min(first + chunk, end))
                 jobs.append(_Job(slice(row, row + 1), part, True))
@@ -206,18 +206,18 @@ def _inputs(batch: Batch, job: _Job, reach: _Reach | None) -> tuple[list[npt.NDA
 def _judge(logits: Tensor, targets: npt.NDArray[np.uint8], place: int) -> Verdict:
     """The verdict on logits [B, Q, V] by targets [B, Q] from answer place `place` on."""
     target = torch.from_numpy(np.ascontiguousarray(targets)).to(logits.device).long()
-    counted = target != IGNORE
-    target = torch.where(counted, target, 0)[..., None]
+    asked = target != IGNORE
+    target = torch.where(asked, target, 0)[..., None]
     predicted = logits.argmax(-1, keepdim=True)
     own = logits.gather(-1, target)
     margin = (own - logits.scatter(-1, target, -torch.inf).amax(-1, keepdim=True))[..., 0]
     # A NaN is never right, whatever argmax makes of it.
     margin = torch.where(margin.isnan(), -torch.inf, margin)
-    wrong = ((predicted != target)[..., 0] | (margin == -torch.inf)) & counted
+    wrong = ((predicted != target)[..., 0] | (margin == -torch.inf)) & asked
     exact = ~wrong.any(1)
     first = torch.where(exact, -1, place + wrong.int().argmax(1))
-    margin = torch.where(counted, margin, torch.inf).amin(1).float()
-    return Verdict(*(x.cpu().numpy() for x in (exact, counted.sum(1), wrong.sum(1), first, margin)))
+    margin = torch.where(asked, margin, torch.inf).amin(1).float()
+    return Verdict(*(x.cpu().numpy() for x in (exact, asked.sum(1), wrong.sum(1), first, margin)))
 
 
 class _Reach:

@@ -91,7 +91,7 @@ def results(rows: Iterable[Row], certificate: Row | None) -> list[Result]:
 
     Args:
         rows: of eval.jsonl, of the same weights.
-        certificate: that of these weights, if it is to be told.
+        certificate: that of these weights, if it is to be shown.
     """
     found = []
     for suite, size, part in by_suite(rows):

@@ -15,7 +15,7 @@ from arithtf.studies.study import Study
 
 Code = dict[str, Any]
 
-ROOMS = ("arithtf", "csrc", "kernels")
+FOLDERS = ("arithtf", "csrc", "kernels")
 """Folders of a checkout that hold code. Results that are appended to it are no change of that."""
 
 
@@ -55,7 +55,7 @@ def _checkout() -> Code:
     root = Path(arithtf.__file__).parents[1]
     if not (root / ".git").exists():
         return {"commit": "", "dirty": False}
-    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", *ROOMS)
+    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", *FOLDERS)
     return {"commit": git(root, "rev-parse", "--short=12", "HEAD"), "dirty": bool(changed)}
 
 

@@ -207,7 +207,7 @@ def quotient_lookups(base: int) -> tuple[Level, ...]:
         key={"flag": _ROW},
         query=dict.fromkeys((*digits, *taken, *counts), _ROW),
     )
-    counted = Level(
+    count = Level(
         name="count",
         key={"count": Place(row=1, offset=1)},
         query=dict.fromkeys((*counts, "mark"), _ROW),
@@ -218,7 +218,7 @@ def quotient_lookups(base: int) -> tuple[Level, ...]:
         query={"answer": Place(row=1, left=-trials), "remainder": copied},
     )
     kind = _kind(("first mark", "mark"), *taken, *counts)
-    return (dividend, divisor, remainder, flag, counted, answer, kind)
+    return (dividend, divisor, remainder, flag, count, answer, kind)
 
 
 _JOINT_LEVELS = {

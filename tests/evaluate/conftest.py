@@ -51,7 +51,7 @@ def models(trained):
 
 @pytest.fixture(scope="session")
 def tools():
-    """Functions for tests of this room."""
+    """Functions for tests of this folder."""
 
     class Tools:
         pass

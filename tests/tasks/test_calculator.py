@@ -110,9 +110,9 @@ PAIRS = {"+": (64, 64, 0), "-": (32, 256, 16000), "*": (32, 1024, 10000), "/": (
 
 @pytest.mark.parametrize("sign", PAIRS)
 def test_cover_holds_just_what_small_problems_show(sign):
-    """Base 4, both ways: nothing occurs that the cover lacks, nothing is in it that never occurs.
+    """Base 4, both ways: nothing occurs that the set lacks, nothing is in it that never occurs.
 
-    The first against the whole cover, the second against the part that is of this operation.
+    The first against the whole set, the second against the part that is of this operation.
     """
     task, number = Calculator(4), "+-*/".index(sign)
     coupling = couplings.lookups(task)

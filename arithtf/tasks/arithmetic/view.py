@@ -176,8 +176,8 @@ def _cut(
     answer = token >= prompt
     skipped = np.where(answer, np.clip(-(-(prompt + work[of] - token) // stride), 0, length), 0)
     length, token = length - skipped, token + skipped * stride - np.where(answer, work[of], 0)
-    room = width - facts[of, 0] - token
-    length = np.minimum(length, np.maximum(-(-room // stride), 0))
+    columns = width - facts[of, 0] - token
+    length = np.minimum(length, np.maximum(-(-columns // stride), 0))
     # Indices begin anew: what is left of a segment's row counts from the first that is left.
     first = first + skipped
     kept = length > 0
