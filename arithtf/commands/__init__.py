@@ -207,8 +207,21 @@ COMMANDS = {
     "verify-certificate": Command(
         "evidence:verify_certificate",
         "check a certificate against a run by a second, independent path",
-        (_argument("certificate", "a certificate", type=file, metavar="FILE"), RUN, JSON),
-        ("arithtf verify-certificate runs/addition/certificate.json runs/addition",),
+        (
+            _argument(
+                "certificate",
+                "a certificate (RUN/certificate.json)",
+                type=file,
+                nargs="?",
+                metavar="FILE",
+            ),
+            RUN,
+            JSON,
+        ),
+        (
+            "arithtf verify-certificate runs/addition",
+            "arithtf verify-certificate runs/addition/certificate.json runs/addition",
+        ),
     ),
     "solve": Command(
         "solve:solve",

@@ -10,7 +10,7 @@ from pathlib import Path
 from arithtf.certify import Certificate
 from arithtf.certify import certify as certify_model
 from arithtf.certify import verify_certificate as verify
-from arithtf.console import count, figures, percent, progress, say, seconds, table
+from arithtf.console import Misuse, count, figures, percent, progress, say, seconds, table
 from arithtf.evaluate import Row, record
 from arithtf.evaluate import evaluate as evaluate_model
 from arithtf.evaluate import stress as stress_model
@@ -281,8 +281,12 @@ def certificate_text(certificate: Certificate) -> str:
 
 def verify_certificate(arguments: argparse.Namespace) -> int:
     """Check a certificate by the second path; exit code 0 only if it holds."""
+    run: Path = arguments.run_directory
+    path: Path = arguments.certificate or run / "certificate.json"
+    if not path.exists():
+        raise Misuse(f"{run} has no certificate.json; make one with `arithtf certify {run}`")
     with figures(arguments.json) as take:
-        found = verify(arguments.certificate, arguments.run_directory)
+        found = verify(path, run)
         for problem in found.problems:
             say(f"{'does not hold' if found.able else 'cannot be checked'}: {problem}")
         if found.valid:

@@ -213,7 +213,7 @@ def commands(evidence: Evidence) -> list[str]:
     return [
         evidence.train_command,
         f"arithtf certify {run}",
-        f"arithtf verify-certificate {run}/certificate.json {run}",
+        f"arithtf verify-certificate {run}",
         f"arithtf evaluate {run}",
         f"arithtf stress {run}",
         f"arithtf report {run}",

@@ -218,6 +218,19 @@ def test_certify_says_yes(arithtf, trained_run, tmp_path):
     assert "holds" in verified.out
 
 
+def test_verify_certificate_of_the_run_itself(arithtf, trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / "certificate.json").unlink(missing_ok=True)
+    ended = no_traceback(arithtf("verify-certificate", run))
+    assert ended.code == 2
+    assert f"arithtf certify {run}" in ended.err
+    arithtf("certify", run)
+    ended = arithtf("verify-certificate", run, "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)[0]["valid"]
+
+
 def test_verify_certificate_of_another_run(arithtf, trained_run, raw_run, tmp_path):
     arithtf("certify", trained_run, "--out", tmp_path / "c.json")
     ended = no_traceback(arithtf("verify-certificate", tmp_path / "c.json", raw_run))
