@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.console import count, figures, percent, progress, say, seconds
@@ -28,10 +29,18 @@ def train(arguments: argparse.Namespace) -> int:
             check_shown(recipe)
         model = train_shown(recipe, out, resume=arguments.resume)
         say(f"next: arithtf certify {out}")
-        facts = {"run": str(out), "recipe": recipe.name, "parameters": model.num_parameters()}
-        spent = {"seconds": read_json(out / "timing.json")["seconds"]}
-        take([facts | spent | row for row in read_lines(out / "metrics.jsonl")[-1:]])
+        if arguments.json:
+            take([_figures(recipe, out, model)])
     return 0
+
+
+def _figures(recipe: Recipe, out: Path, model: Model) -> dict[str, Any]:
+    """What training came to: its size and time, and the last line of metrics.jsonl."""
+    facts = {"run": str(out), "recipe": recipe.name, "parameters": model.num_parameters()}
+    facts["seconds"] = read_json(out / "timing.json")["seconds"]
+    for row in read_lines(out / "metrics.jsonl")[-1:]:
+        facts |= row
+    return facts
 
 
 def check_shown(recipe: Recipe) -> None:
