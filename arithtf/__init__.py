@@ -10,7 +10,7 @@
     arithtf.train(recipe, "runs/mine")    # recipes: arithtf.recipes.get_recipe(name)
     arithtf.certify(run.model, ...)
     arithtf.attention(query, key, value, ...)
-    arithtf.tasks, arithtf.encodings
+    arithtf.tasks, arithtf.encodings, arithtf.theory
 
 `train`, `certify` and `attention` are modules that can be called: the function of that name inside.
 All of it is imported when first used.
@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arithtf import encodings, evaluate, recipes, tasks
+    from arithtf import encodings, evaluate, recipes, tasks, theory
     from arithtf.attention import attention
     from arithtf.certify import certify
     from arithtf.evaluate import LoadedRun, load
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("attention", "certify", "encodings", "evaluate", "recipes", "tasks", "train")
+_PACKAGES = ("attention", "certify", "encodings", "evaluate", "recipes", "tasks", "theory", "train")
 _FROM_EVALUATE = ("LoadedRun", "load")
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "load",
     "recipes",
     "tasks",
+    "theory",
     "train",
 ]
 

@@ -19,7 +19,7 @@ PAGES = README + "".join(
 )
 VERBS = (
     "demo|train|evaluate|stress|certify|verify-certificate|solve|discover|data|report|study|table|"
-    "doctor"
+    "doctor|predict"
 )
 # A verb alone in a sentence, like `arithtf certify`, is a name and no line to type.
 LINES = re.sub(r"`arithtf \w+`", "", PAGES)

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("runs",),
     ("recipes",),
-    ("model",),
+    ("model", "theory"),
     ("encodings",),
     ("attention", "tasks"),
     ("kernels",),

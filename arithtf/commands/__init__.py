@@ -5,77 +5,21 @@ The modules beside this one are imported only when their command runs, since tor
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from arithtf.commands.arguments import (
-    directory,
     file,
     lengths,
     new_file,
     or_pipe,
     run_directory,
-    whole,
+    spans,
 )
-
-Argument = tuple[str, dict[str, Any]]
-
-
-def _argument(name: str, help: str, **settings: Any) -> Argument:
-    return name, {"help": help, **settings}
-
-
-def _number(name: str, help: str, least: int = 0, most: int | None = None, **more: Any) -> Argument:
-    kind = whole(least) if most is None else whole(least, most)
-    return _argument(name, help, type=kind, metavar="N", **more)
-
-
-def _flag(name: str, help: str) -> Argument:
-    return _argument(name, help, action="store_true")
-
-
-def _out(help: str, kind: Callable[[str], Path] = directory, **more: Any) -> Argument:
-    metavar = "DIR" if kind is directory else "FILE"
-    return _argument("--out", help, type=kind, metavar=metavar, **more)
-
-
-RUN = _argument("run_directory", "run directory", type=run_directory, metavar="RUN")
-RECIPE = "name of a recipe, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME"
-SETTINGS = _argument(
-    "settings",
-    "fields of the recipe that are to be otherwise, as in seed=3 lengths=1-8 model.width=96; those "
-    "of the task, as in task.base=16, come first, and sizes and schedule follow from it",
-    nargs="*",
-    metavar="FIELD=VALUE",
-)
-JSON = _flag(
-    "--json", "figures to stdout as a list of objects, named as in eval.jsonl; lines go to stderr"
-)
-MAX_DIGITS = _number(
-    "--max-digits",
-    "digits of the longest operands (1000000); the tour has a length of its own",
-    1,
-    10**8,
-    default=10**6,
-)
-
-
-class Command(NamedTuple):
-    """One command.
-
-    Args:
-        run: the function that does the work, "module:name" in this package.
-        what: its one line in the list and, as a sentence, its description.
-        arguments: what it takes.
-        examples: command lines for its help.
-    """
-
-    run: str
-    what: str
-    arguments: tuple[Argument, ...]
-    examples: tuple[str, ...]
-
+from arithtf.commands.form import JSON, MAX_DIGITS, RECIPE, RUN, SETTINGS, Command
+from arithtf.commands.form import argument as _argument
+from arithtf.commands.form import flag as _flag
+from arithtf.commands.form import number as _number
+from arithtf.commands.form import out as _out
 
 COMMANDS = {
     "demo": Command(
@@ -267,6 +211,48 @@ COMMANDS = {
             JSON,
         ),
         ("arithtf export runs/addition --int8", "arithtf export runs/multiplication --bits 12"),
+    ),
+    "predict": Command(
+        "predict:show",
+        "predict, before training, what a model does on operands longer than those it will see",
+        (
+            _argument(
+                "task",
+                "addition, multiplication, modular-addition or modular-multiplication",
+                metavar="TASK",
+            ),
+            _argument(
+                "settings",
+                "modulus=P of the modular tasks; base=B of the digits (10)",
+                nargs="*",
+                metavar="FIELD=VALUE",
+            ),
+            _number(
+                "--trained", "digits of the longest operands in training", 1, 999, required=True
+            ),
+            _argument(
+                "--tested",
+                "digits, as in 1-9 or 4,5,50 (up to five above the trained ones)",
+                type=spans,
+                metavar="N-N,N,...",
+            ),
+            _argument(
+                "--operands",
+                "which have the tested length: both; the longest; one, the other at most trained "
+                "(both)",
+                choices=("both", "longest", "one"),
+                default="both",
+            ),
+            _number("--terms", "operands of a sum (2)", 2, 100, default=2),
+            _flag("--digits", "how often each digit of the answer is right, units first"),
+            _flag("--plateaus", "instead, accuracies and losses at which training can rest"),
+            _flag("--json", "a list of objects with tested and accuracy, a fraction n/d"),
+        ),
+        (
+            "arithtf predict modular-addition modulus=15 --trained 3 --tested 1-9",
+            "arithtf predict multiplication --trained 3 --tested 4,50 --operands longest --json",
+            "arithtf predict modular-addition modulus=200 --trained 4 --plateaus",
+        ),
     ),
     "discover": Command(
         "discover:discover",

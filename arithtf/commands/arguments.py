@@ -29,6 +29,20 @@ def lengths(text: str) -> tuple[int, ...]:
     return tuple(whole(1, 10**8)(part) for part in text.split(","))
 
 
+def spans(text: str) -> tuple[int, ...]:
+    """Lengths with commas, and spans: 1-3,7 is 1, 2, 3, 7."""
+    found: list[int] = []
+    for part in text.split(","):
+        read = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part)
+        low, high = (int(read[1]), int(read[2] or read[1])) if read else (0, 0)
+        if not 1 <= low <= high:
+            raise argparse.ArgumentTypeError(
+                f"expected lengths of 1 to 9999 digits, as in 1-9 or 4,5,50, got {text!r}"
+            )
+        found += range(low, high + 1)
+    return tuple(found)
+
+
 def file(text: str) -> Path:
     """A file that is there, or a pipe."""
     if Path(text).is_dir():
