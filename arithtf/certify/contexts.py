@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arithtf import _core
-from arithtf.certify.cover import Window, WindowLike, covering_set, finite_windows
+from arithtf.certify.cover import covering_set
+from arithtf.encodings.windows import Window, WindowLike, finite_windows
 from arithtf.model.local import ContextSet, collect
 from arithtf.tasks import ArithmeticTask, Batch, Coupling, Operands, Vocabulary
 
@@ -123,46 +123,6 @@ def enumerate_contexts(
     pairs = finite_windows(windows, coupling.levels)
     collector = collect(layouts(task, coupling, operands), pairs, sinks)
     return TaskContexts(task, coupling, pairs, sinks, operands, collector)
-
-
-def decode_by_table(
-    table: _core.ContextTable,
-    batch: Batch,
-    eos: int,
-    ask: Callable[[ContextSet], NDArray[np.uint8]],
-    threads: int = 0,
-) -> NDArray[np.bool_]:
-    """Greedy decoding that asks the model once for every local context it has not seen before.
-
-    The result is the sequential greedy one, token for token. All rounds together cost time linear
-    in tokens; a table filled with every context beforehand makes it one round.
-
-    Args:
-        table: next tokens of contexts, of this model; grows.
-        batch: from `instances(..., solved=False)`; its tokens are written from column start + 1 on.
-        eos: token at which an instance ends.
-        ask: contexts [N] -> the model's next tokens uint8 [N].
-        threads: 0 chooses by size.
-
-    Returns:
-        bool [B]: the instance ended with EOS (otherwise its columns were used up).
-
-    Raises:
-        ValueError: shapes do not fit, or the table holds a context with another next token.
-    """
-    tokens = batch.tokens
-    decoder = _core.MemoDecoder(
-        table, tokens, batch.query_ids, batch.key_ids, batch.start, eos, threads
-    )
-    while True:
-        finished, arrays = decoder.run(threads)
-        if finished.all():
-            ended: NDArray[np.bool_] = (tokens[np.arange(len(tokens)), decoder.columns] == eos) & (
-                decoder.columns > batch.start
-            )
-            return ended
-        missing = ContextSet(**arrays)
-        table.insert(*missing.key(), ask(missing))
 
 
 def render_context(contexts: ContextSet, i: int, coupling: Coupling, vocabulary: Vocabulary) -> str:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from arithtf.certify.contexts import TaskContexts, enumerate_contexts
-from arithtf.certify.cover import WindowLike
 from arithtf.certify.rounding import BOUNDED
 from arithtf.certify.shown import abbreviate, problem_text, start_of
 from arithtf.encodings import MechanismSpec
+from arithtf.encodings.windows import WindowLike
 from arithtf.model import Model, ModelConfig, Transformer
 from arithtf.tasks import ArithmeticTask, Coupling, Task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from arithtf import _core
-from arithtf.certify.contexts import decode_by_table, enumerate_contexts
-from arithtf.certify.cover import finite_windows
+from arithtf.certify.contexts import enumerate_contexts
+from arithtf.encodings.windows import finite_windows
 from arithtf.evaluate.groups import TOKENS, batches
 from arithtf.evaluate.local import is_local
 from arithtf.model import Cache, ContextSet, Model, Transformer, context_logits
@@ -57,6 +58,46 @@ def greedy(model: Model, batch: Batch, *, eos: int, impl: str = "auto") -> Bytes
         if bool(over.all()):
             break
     return tokens[:, batch.start + 1 :].cpu().numpy().astype(batch.tokens.dtype)
+
+
+def decode_by_table(
+    table: _core.ContextTable,
+    batch: Batch,
+    eos: int,
+    ask: Callable[[ContextSet], Bytes],
+    threads: int = 0,
+) -> npt.NDArray[np.bool_]:
+    """Greedy decoding that asks the model once for every local context it has not seen before.
+
+    The result is the sequential greedy one, token for token. All rounds together cost time linear
+    in tokens; a table filled with every context beforehand makes it one round.
+
+    Args:
+        table: next tokens of contexts, of this model; grows.
+        batch: from `instances(..., solved=False)`; its tokens are written from column start + 1 on.
+        eos: token at which an instance ends.
+        ask: contexts [N] -> the model's next tokens uint8 [N].
+        threads: 0 chooses by size.
+
+    Returns:
+        bool [B]: the instance ended with EOS (otherwise its columns were used up).
+
+    Raises:
+        ValueError: shapes do not fit, or the table holds a context with another next token.
+    """
+    tokens = batch.tokens
+    decoder = _core.MemoDecoder(
+        table, tokens, batch.query_ids, batch.key_ids, batch.start, eos, threads
+    )
+    while True:
+        finished, arrays = decoder.run(threads)
+        if finished.all():
+            ended: npt.NDArray[np.bool_] = (
+                tokens[np.arange(len(tokens)), decoder.columns] == eos
+            ) & (decoder.columns > batch.start)
+            return ended
+        missing = ContextSet(**arrays)
+        table.insert(*missing.key(), ask(missing))
 
 
 class MemoDecoder:

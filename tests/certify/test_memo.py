@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from arithtf import _core
-from arithtf.certify.contexts import ContextSet, decode_by_table, enumerate_contexts
+from arithtf.certify.contexts import ContextSet, enumerate_contexts
+from arithtf.evaluate.decode import decode_by_table
 from arithtf.tasks import Addition, Batch, Operands, couplings
 
 EOS = 7

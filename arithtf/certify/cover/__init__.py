@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from arithtf.certify.cover.columns import Window, WindowLike, column_reach, finite_windows
+from arithtf.certify.cover.columns import column_reach
 from arithtf.certify.cover.products import product_covering_set, seen_cells
 from arithtf.certify.cover.scratchpads import (
     check_shown,
@@ -20,6 +20,7 @@ from arithtf.certify.cover.scratchpads import (
     sum_covering_set,
 )
 from arithtf.certify.cover.transducers import column_covering_set
+from arithtf.encodings.windows import WindowLike
 from arithtf.tasks import (
     Calculator,
     CarriedAddition,
@@ -36,7 +37,7 @@ from arithtf.tasks import (
 from arithtf.tasks.coupling import check_coupling
 from arithtf.tasks.lookups import lookups
 
-__all__ = ["Window", "WindowLike", "check_enumerable", "covering_set", "finite_windows"]
+__all__ = ["check_enumerable", "covering_set"]
 
 
 def covering_set(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> Operands:
@@ -66,7 +67,7 @@ def check_enumerable(task: Task, coupling: Coupling, windows: Sequence[WindowLik
 
 
 def _found(task: Task, coupling: Coupling, windows: Sequence[WindowLike]) -> Callable[[], Operands]:
-    """The covering set; of scratchpads, whose couplings are told at once, as what is to be done."""
+    """The covering set; of scratchpads, whose couplings are judged now, as what is to be done."""
     check_coupling(coupling, task.segments)
     if isinstance(task, ColumnTask):
         columns = column_covering_set(task, coupling, windows)

@@ -27,10 +27,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arithtf.encodings.windows import Window, WindowLike, finite_windows
 from arithtf.tasks.coupling import Coupling, Level, Place
-
-Window = tuple[int, int]
-WindowLike = int | tuple[int, int] | None
 
 
 class ColumnAutomaton(NamedTuple):
@@ -55,32 +53,6 @@ class Reach(NamedTuple):
     past: int
     future: int
     level: str
-
-
-def finite_windows(windows: Sequence[WindowLike], levels: Sequence[Level]) -> list[Window]:
-    """Write every level's window as (back, ahead).
-
-    Args:
-        windows: one per level, an int w standing for (w, w).
-        levels: the coupling's levels.
-
-    Returns:
-        A list of (back, ahead).
-
-    Raises:
-        ValueError: not one window per level, or an infinite one.
-    """
-    if len(windows) != len(levels):
-        raise ValueError(f"expected one window per level ({len(levels)}), got {len(windows)}")
-    pairs = []
-    for level, window in zip(levels, windows, strict=True):
-        if window is None:
-            raise ValueError(
-                f"level {level.name!r} has an infinite window: a query sees ever more keys, so"
-                " there is no finite set of local contexts; give the level a window (back, ahead)"
-            )
-        pairs.append((window, window) if isinstance(window, int) else (window[0], window[1]))
-    return pairs
 
 
 def column_reach(

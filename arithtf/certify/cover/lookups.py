@@ -30,7 +30,7 @@ from itertools import product
 from math import gcd
 from typing import NamedTuple
 
-from arithtf.certify.cover.columns import WindowLike, finite_windows
+from arithtf.encodings.windows import WindowLike, finite_windows
 from arithtf.tasks.coupling import Coupling, Level, Place
 
 Slopes = dict[str, int]

@@ -22,9 +22,9 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from arithtf.certify.cover.columns import WindowLike
 from arithtf.certify.cover.lookups import Lookup, lookups
 from arithtf.certify.cover.rows import RowMachine, row_words, shortest_first
+from arithtf.encodings.windows import WindowLike
 from arithtf.tasks.arithmetic.operands import Operands
 from arithtf.tasks.coupling import Coupling
 

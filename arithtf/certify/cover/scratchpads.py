@@ -26,8 +26,8 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from arithtf.certify.cover.columns import WindowLike, finite_windows
 from arithtf.certify.cover.rows import RowMachine, row_words, shortest_first
+from arithtf.encodings.windows import WindowLike, finite_windows
 from arithtf.tasks.arithmetic.operands import Operands
 from arithtf.tasks.coupling import Coupling
 

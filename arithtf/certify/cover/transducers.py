@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arithtf import _core
-from arithtf.certify.cover.columns import ColumnAutomaton, WindowLike, column_reach
+from arithtf.certify.cover.columns import ColumnAutomaton, column_reach
+from arithtf.encodings.windows import WindowLike
 from arithtf.tasks import ABSENT, ColumnTask, Coupling, Operands, Rule
 from arithtf.tasks.arithmetic.transducer import Table, tables
 

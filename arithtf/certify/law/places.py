@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arithtf.certify.cover import finite_windows
 from arithtf.certify.provable import CannotCertify
 from arithtf.encodings import Encoding
+from arithtf.encodings.windows import finite_windows
 from arithtf.tasks import Batch, ColumnTask, Coupling, Operands
 from arithtf.tasks.arithmetic.transducer import Rule
 from arithtf.tasks.coupling import NO_ID
