@@ -67,6 +67,7 @@ class Network:
         return self.product(net["unembedding"], self.normed(stream))
 
     def weights(self, scores: list[Number]) -> list[Number]:
+        """Of each visible token: 2^(score - largest score), as an integer."""
         top = scores[0]
         for score in scores:
             top = top + (score - top) * (score > top)
@@ -75,16 +76,19 @@ class Network:
         return [self.take(powers, b % (1 << SCORE)) >> (b >> SCORE) for b in below]
 
     def normed(self, row: list[Number]) -> list[Number]:
+        """A row divided by its root mean square, with PLACE binary places."""
         length = root(sum(x * x for x in row) // len(row) + self.network["epsilon"])
         return [(x << PLACE) // length for x in row]
 
     @staticmethod
     def product(matrix: Json, row: list[Number]) -> list[Number]:
+        """A matrix of integers, each row with a factor of its own, times a row of numbers."""
         entries = zip(matrix["rows"], matrix["factors"], strict=True)
         return [sum(map(mul, weights, row)) * m >> matrix["shift"] for weights, m in entries]
 
 
 def at_most(x: Number, most: int) -> Number:
+    """The smaller of the two, for integers and arrays alike."""
     return x - (x - most) * (x > most)
 
 
