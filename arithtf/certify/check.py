@@ -110,8 +110,8 @@ def certify(
         impl: implementations of attention to run on every context, "reference" or "cpu" or both;
             None runs all that can. The rounding bound covers every conforming one.
         tour: cross-check on real instances by the ordinary evaluator.
-        decide: that evaluator: model and batch -> the model's next tokens of columns start .. T-2,
-            [B, T - 1 - start], given the true tokens before each; None uses the model's forward.
+        decide: that evaluator: model and batch -> what the model predicts at columns start ..
+            stop - 1, [B, stop - start], given the true tokens before each; None uses its forward.
 
     Returns:
         A certificate; its verdict is "refused" where nothing can be proved, with the reason.
@@ -305,7 +305,7 @@ def run_tour(model: Transformer, found: TaskContexts, decide: Decide) -> Tour:
     def evaluated() -> Iterator[Batch]:
         nonlocal predictions, wrong
         for batch in found.layouts():
-            targets = batch.targets[:, batch.start : -1]
+            targets = batch.asked
             asked = targets != IGNORE
             predictions += int(asked.sum())
             wrong += int((asked & (decide(model, batch) != targets)).sum())
@@ -328,15 +328,15 @@ def forward_decisions(impl: str, tokens: int = 2**17, queries: int = 2**15) -> D
     @torch.inference_mode()
     def decide(model: Transformer, batch: Batch) -> NDArray[np.int64]:
         rows, columns = batch.tokens.shape
-        decided = np.empty((rows, columns - 1 - batch.start), np.int64)
+        decided = np.empty((rows, batch.stop - batch.start), np.int64)
         at_once = max(1, tokens // columns)
         for row in range(0, rows, at_once):
             part = slice(row, row + at_once)
             arrays = (batch.tokens[part], batch.query_ids[part], batch.key_ids[part])
             inputs = [torch.from_numpy(a).to(model.device) for a in arrays]
             step = max(1, queries // len(inputs[0]))
-            for first in range(batch.start, columns - 1, step):
-                stop = min(first + step, columns - 1)
+            for first in range(batch.start, batch.stop, step):
+                stop = min(first + step, batch.stop)
                 logits = model(*inputs, start=first, stop=stop, impl=impl)
                 here = slice(first - batch.start, stop - batch.start)
                 decided[part, here] = logits.argmax(-1).cpu().numpy()

@@ -173,11 +173,11 @@ class _Job(NamedTuple):
 def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job]:
     """The forward passes of a batch: several short rows, or a part of a long one."""
     rows, columns = batch.tokens.shape
-    queries = columns - 1 - batch.start
+    queries = batch.stop - batch.start
     if streamed and queries > chunk:
         jobs = []
         for row in range(rows):
-            asked = np.flatnonzero(batch.targets[row, batch.start : -1] != IGNORE)
+            asked = np.flatnonzero(batch.asked[row] != IGNORE)
             end = batch.start + int(asked.max(initial=0)) + 1
             for first in range(batch.start, end, chunk):
                 part = slice(first, min(first + chunk, end))
@@ -185,7 +185,7 @@ def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job
         return jobs
     cost, budget = (queries * columns, DENSE_CHUNK**2) if dense else (columns, 3 * chunk)
     together = max(1, budget // max(1, cost))
-    every = slice(batch.start, columns - 1)
+    every = slice(batch.start, batch.stop)
     return [_Job(slice(i, min(i + together, rows)), every, False) for i in range(0, rows, together)]
 
 

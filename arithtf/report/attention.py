@@ -54,7 +54,7 @@ def attention_weights(model: Model, batch: Batch) -> Tensor:
 
     Args:
         model: any transformer.
-        batch: instances; queries are the columns start .. T - 2.
+        batch: instances; queries are the columns start .. stop - 1.
 
     Raises:
         ValueError: a model of another class.
@@ -65,7 +65,7 @@ def attention_weights(model: Model, batch: Batch) -> Tensor:
     arrays = (batch.tokens, batch.query_ids, batch.key_ids)
     inputs = [torch.from_numpy(x).to(model.device) for x in arrays]
     trace = Trace(name)
-    model(*inputs, start=batch.start, stop=batch.tokens.shape[1] - 1, trace=trace)
+    model(*inputs, start=batch.start, stop=batch.stop, trace=trace)
     return trace[name]
 
 
@@ -84,7 +84,7 @@ def coupled_attention(
     """
     batch = Batch.of(task.instances(operands), coupling)
     weights = attention_weights(model, batch)[0].double().cpu().numpy()
-    answer = np.flatnonzero(batch.targets[0, batch.start : -1] < task.vocabulary.size)
+    answer = np.flatnonzero(batch.asked[0] < task.vocabulary.size)
     weights = weights[:, answer]
     encoding = model.config.encodings[-1]
     levels = encoding.levels_of_heads(model.config.heads)

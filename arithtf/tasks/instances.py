@@ -90,8 +90,7 @@ class Ids(NamedTuple):
 class Batch(NamedTuple):
     """Instances with their ids: what models, certificates and evaluators read.
 
-    Columns start .. T - 2 hold the queries that count (to T - 1 if targets are the tokens
-    themselves).
+    Columns start .. stop - 1 hold the queries that count.
 
     Args:
         tokens: uint8 [B, T].
@@ -108,6 +107,17 @@ class Batch(NamedTuple):
     targets: Tokens
     start: int
     instances: Instances | None = None
+
+    @property
+    def stop(self) -> int:
+        """One past the last column whose query counts: T, or T - 1 if targets are next tokens."""
+        ahead = 1 if self.instances is None else self.instances.ahead
+        return self.tokens.shape[1] - ahead
+
+    @property
+    def asked(self) -> Tokens:
+        """Targets of the columns start .. stop - 1, [B, stop - start], a view."""
+        return self.targets[:, self.start : self.stop]
 
     @classmethod
     def of(cls, instances: Instances, coupling: Coupling, *, threads: int = 0) -> Batch:

@@ -24,8 +24,8 @@ class Inputs(NamedTuple):
     Args:
         tokens: uint8 [B, T].
         query_ids, key_ids: int32 [B or 1, L, T].
-        targets: uint8 [B, Q], next tokens of the columns start .. start + Q - 1, or IGNORE.
-        start: the first column whose next token counts.
+        targets: uint8 [B, Q], those of the columns start .. start + Q - 1, or IGNORE.
+        start: the first column whose query counts.
     """
 
     tokens: Tensor
@@ -124,8 +124,18 @@ class Turns:
 
 
 def instances(batch: Batch) -> Inputs:
-    """Whole instances; only columns whose next token counts are computed."""
-    targets = batch.targets[:, batch.start : -1]
+    """Whole instances; only columns whose query counts are computed.
+
+    Raises:
+        ValueError: no column of the batch has a target.
+    """
+    targets = batch.asked
+    if (targets == np.iinfo(targets.dtype).max).all():
+        raise ValueError(
+            f"expected a target in some column {batch.start} .. {batch.stop - 1} of the batch, got "
+            "none; let the task's sample set targets there, and `ahead` to 0 if they are the "
+            "tokens themselves"
+        )
     return Inputs(
         torch.from_numpy(batch.tokens),
         torch.from_numpy(batch.query_ids),
