@@ -13,7 +13,8 @@ def whole(least: int, most: int = 10**18 - 1) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) < least:
-            above = " of at most 18 digits" if re.fullmatch(r"[0-9]{19,}", text) else ""
+            largest = "of at most 18 digits" if most == 10**18 - 1 else f"and <= {most}"
+            above = f" {largest}" if re.fullmatch(r"[0-9]{19,}", text) else ""
             raise argparse.ArgumentTypeError(
                 f"expected a whole number >= {least}{above}, got {text!r}"
             )

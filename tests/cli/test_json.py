@@ -80,3 +80,12 @@ def test_training_and_export(arithtf, runs):
     ended = arithtf("export", runs / "parity", "--out", runs / "integers", "--json")
     (made,) = listed(ended)
     assert made["certified"] is (ended.code == 0) is (made["wrong"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "most"), [(("--count", 10**18), 10**7), (("--lengths", 10**17), 10**8)]
+)
+def test_more_than_can_be_counted_is_refused_in_words(arithtf, runs, option, most):
+    ended = arithtf("evaluate", runs / "raw", *option)
+    assert ended.code == 2
+    assert f"<= {most}, got" in ended.err
