@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Update = Callable[[int, str], None]
 Take = Callable[[Iterable[Mapping[str, Any]]], None]
@@ -19,12 +22,12 @@ class Misuse(Exception):
 
 def say(text: str = "") -> None:
     """One line of result, at once."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
 
 
 def warn(text: str) -> None:
     """One line beside the result."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def misuse(text: str) -> NoReturn:
@@ -60,6 +63,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
         rows: cells as text, one per column.
         title: a line above.
     """
+    rows = [[" ".join(printable(cell).split("\n")) for cell in row] for row in rows]
     right = [bool(rows) and all(row[i][:1].isdigit() for row in rows) for i in range(len(columns))]
     if sys.stdout.isatty():
         _rich_table(columns, rows, right, title)
@@ -79,10 +83,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    lines = [columns, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    first, *others = ("| " + " | ".join(line) + " |" for line in lines)
+    """The lines of a table in Markdown, of cells that are Markdown (see `markdown_text`)."""
+    first, *others = ("| " + " | ".join(line) + " |" for line in (columns, *rows))
     return [first, "|" + "---|" * len(columns), *others]
+
+
+def markdown_text(text: str) -> str:
+    """Markdown that shows a text as it is, in one line, whatever stands in it."""
+    shown = printable(" ".join(text.split()))
+    shown = re.sub(
+        r"[\\`*_|~$]|^(?:>|[#+=-](?=[\s#=-]))|(?<=^\d)[.)](?=\s)|\](?=[(\[:])", r"\\\g<0>", shown
+    )
+    return shown.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def printable(text: str) -> str:
+    """A text without what moves a terminal's cursor, turns writing round or cannot be encoded."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _rich_table(

@@ -15,8 +15,28 @@ import numpy as np
 from arithtf.certify.bounded import ASSUMPTIONS
 from arithtf.model import ContextSet
 from arithtf.plain import from_fields
+from arithtf.runs.shapes import COUNT, NUMBER, Kind, misfit
 
 FORMAT = 2
+_EDGES = NUMBER.listed()
+
+
+def _is_histogram(value: Any) -> bool:
+    if misfit(value, {"edges": _EDGES, "counts": COUNT.listed()}):
+        return False
+    edges = value["edges"]
+    return len(edges) == len(value["counts"]) + 1 > 1 and edges == sorted(edges)
+
+
+FIGURES = {
+    "contexts": COUNT,
+    "wrong": COUNT,
+    "seconds": NUMBER,
+    **dict.fromkeys(("margin", "lower", "bound"), NUMBER.or_null()),
+    "histogram": Kind("margins and how many there are between them", _is_histogram).or_null(),
+}
+"""What figures of a certificate must be, before anything is done with them."""
+
 Verdict = Literal["certified", "wrong", "refused"]
 
 
@@ -135,9 +155,17 @@ class Certificate:
             )
         del values["format"]
         try:
-            return from_fields(cls, values)
+            if wrong := misfit(values, FIGURES):
+                raise ValueError(wrong)
+            made = from_fields(cls, values)
         except ValueError as error:
             raise CertificateError(f"not a certificate: {error}") from None
+        figures = (made.margin, made.lower, made.bound)
+        if made.certified and (made.wrong or not made.contexts or None in figures):
+            raise CertificateError("not a certificate: it certifies without the figures of one")
+        if made.histogram is not None and made.margin is None:
+            raise CertificateError("not a certificate: it has margins, and no smallest one")
+        return made
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON file, atomically."""
@@ -150,13 +178,14 @@ class Certificate:
         """Read the JSON file.
 
         Raises:
-            CertificateError: it is not an unchanged certificate.
-            OSError: it cannot be read.
+            CertificateError: it is not an unchanged certificate, or cannot be read.
         """
+        from arithtf.runs import RunError, read_json
+
         try:
-            data = json.loads(Path(path).read_text())
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise CertificateError(f"{path} is not valid JSON: {error}") from None
+            data = read_json(Path(path))
+        except RunError as error:
+            raise CertificateError(str(error)) from None
         if not isinstance(data, dict):
             raise CertificateError(f"expected a JSON object in {path}, got {type(data).__name__}")
         return cls.from_dict(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,20 @@ def whole(least: int, most: int = 10**18 - 1) -> Callable[[str], int]:
         if int(text) > most:
             raise argparse.ArgumentTypeError(f"expected a whole number <= {most}, got {text!r}")
         return int(text)
+
+    return read
+
+
+def _path(kind: Callable[[str], Path]) -> Callable[[str], Path]:
+    """A type of arguments for which the system is asked; that may refuse, as a name too long."""
+
+    @functools.wraps(kind)
+    def read(text: str) -> Path:
+        try:
+            return kind(text)
+        except OSError as error:
+            name = text if len(text) <= 60 else f"{text[:57]}..."
+            raise argparse.ArgumentTypeError(f"{error.strerror}: {name}") from None
 
     return read
 
@@ -44,6 +59,7 @@ def spans(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+@_path
 def file(text: str) -> Path:
     """A file that is there, or a pipe."""
     if Path(text).is_dir():
@@ -53,6 +69,7 @@ def file(text: str) -> Path:
     return Path(text)
 
 
+@_path
 def new_file(text: str) -> Path:
     """A file to be written: its folder must be there, which minutes of work would tell too late."""
     if not text or Path(text).is_dir():
@@ -63,6 +80,7 @@ def new_file(text: str) -> Path:
     return Path(text)
 
 
+@_path
 def directory(text: str) -> Path:
     """A directory, there or to be made. An empty name, as of an unset variable, is not "here"."""
     if not text:
@@ -81,6 +99,7 @@ def or_pipe(kind: Callable[[str], Path]) -> Callable[[str], str]:
     return read
 
 
+@_path
 def run_directory(text: str) -> Path:
     """A directory that holds a run."""
     if not (Path(text) / "config.json").is_file():

@@ -24,7 +24,7 @@ from arithtf.evaluate import Row, evaluate, record
 from arithtf.model import Model
 from arithtf.overrides import override, parsed
 from arithtf.plain import check_names, field_types, from_text
-from arithtf.recipes import Recipe
+from arithtf.recipes import Recipe, folder_name
 from arithtf.tasks import (
     TASKS,
     ArithmeticTask,
@@ -51,7 +51,7 @@ def discover(arguments: argparse.Namespace) -> int:
     task = override(usual, changes.pop("task", {}), "the task", "task")
     check_names(changes, list(field_types(Recipe)), "a recipe")  # before the search's minutes
     seed = from_text(int, changes.get("seed", {"": "0"})[""], "seed")
-    out = arguments.out or Path("runs") / f"discover-{task.name}"
+    out = arguments.out or Path("runs") / f"discover-{folder_name(task.name)}"
     with figures(arguments.json) as take:
         return _found(task, changes, seed, out, take, train=not arguments.no_train)
 

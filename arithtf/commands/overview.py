@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from arithtf.console import figures, misuse, say, table, warn
-from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview
+from arithtf.report.overview import COLUMNS, Overview, markdown, ordered, overview, unreadable
 from arithtf.runs import RunError, write_text
 
 RUNS = Path("runs")
@@ -27,17 +27,18 @@ def show(arguments: argparse.Namespace) -> int:
     with figures(arguments.json) as take:
         rows = _shown(runs, arguments)
         take(row.facts for row in rows)
-    return 0 if len(rows) == len(runs) else 1
+    return 1 if any("error" in row.facts for row in rows) else 0
 
 
 def _shown(runs: list[Path], arguments: argparse.Namespace) -> list[Overview]:
-    """The rows of the runs that can be read, printed and written."""
+    """The rows of all runs, printed and written."""
     rows: list[Overview] = []
     for run in runs:
         try:
             rows.append(overview(run, verify=arguments.verify))
-        except RunError as error:
-            warn(f"arithtf table: {run} is left out: {error}")
+        except (RunError, OSError, MemoryError, TypeError, ValueError) as error:
+            rows.append(unreadable(run, str(error)))
+            warn(f"arithtf table: {run} cannot be read: {error}")
     rows = ordered(rows)
     notes = NOTES if arguments.verify else (*NOTES, UNCHECKED)
     table(COLUMNS, [(*row.cells, row.published_text) for row in rows])

@@ -69,7 +69,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _run(study: Study, folder: Path, arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from arithtf.certify import CannotCertify, Clash, check_task
 from arithtf.console import count, figures, percent, progress, say, seconds
 from arithtf.model import Model
-from arithtf.recipes import Recipe, get_recipe, run_name
+from arithtf.recipes import Recipe, folder_name, get_recipe, run_name
 from arithtf.runs import read_json, read_lines
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
@@ -23,7 +23,9 @@ def train(arguments: argparse.Namespace) -> int:
     recipe = get_recipe(arguments.recipe, *settings)
     usual = get_recipe(arguments.recipe, *(text for text in settings if text.startswith("task")))
     # Named after its task if it is as usual, and else so that no other recipe has the directory.
-    out = arguments.out or Path("runs") / (recipe.name if recipe == usual else run_name(recipe))
+    out = arguments.out or Path("runs") / (
+        folder_name(recipe.name) if recipe == usual else run_name(recipe)
+    )
     with figures(arguments.json) as take:
         if not arguments.anyway and not arguments.resume:
             check_shown(recipe)

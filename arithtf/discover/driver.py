@@ -17,6 +17,7 @@ from arithtf.model import ModelConfig
 from arithtf.origin import portable
 from arithtf.recipes import RECIPES, Recipe
 from arithtf.runs import RunError, read_json, write_json
+from arithtf.runs.shapes import COUNT, FLAG, OBJECT, Kind, misfit
 from arithtf.tasks import ArithmeticTask, Coupling, Task, task_to_dict
 from arithtf.train.data import collected
 
@@ -183,6 +184,24 @@ class Discoverer:
         return (*self._clashing, *refused)
 
 
+_PAIR = Kind("two whole numbers", lambda value: len(value) == 2 and all(map(COUNT.fits, value)))
+SHAPE = {
+    "task": OBJECT,
+    "seed": COUNT,
+    "finished": FLAG,
+}
+FOUND = {
+    "coupling": OBJECT,
+    "windows": Kind(
+        "a list of two whole numbers each",
+        lambda value: (
+            isinstance(value, list)
+            and all(isinstance(pair, list) and _PAIR.fits(pair) for pair in value)
+        ),
+    ),
+}
+
+
 def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows] | None:
     """The coupling of a finished search for that task with that seed; None if there is none.
 
@@ -191,15 +210,25 @@ def read_discovery(path: Path, task: Task, seed: int) -> tuple[Coupling, Windows
     """
     if not path.exists():
         return None
-    data = read_json(path)
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    data = read_json(path, {"format": COUNT})
+    if data["format"] != FORMAT:
         raise RunError(f"{path} is not a discovery of format {FORMAT}; choose another --out")
+    if wrong := misfit(data, SHAPE):
+        raise RunError(f"{path} is damaged: {wrong}; remove it, and the search begins anew")
     if data["task"] != portable(task_to_dict(task)) or data["seed"] != seed:
         raise RunError(f"{path} is of another task or seed; choose another --out")
     if not data["finished"]:
         return None
+    if wrong := misfit(data, FOUND):
+        raise RunError(f"{path} is damaged: {wrong}; remove it, and the search begins anew")
     windows = tuple((back, ahead) for back, ahead in data["windows"])
-    return Coupling.from_dict(data["coupling"]), windows
+    try:
+        return Coupling.from_dict(data["coupling"]), windows
+    except (LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged: its coupling is none: {error}; remove it, and the search begins "
+            "anew"
+        ) from None
 
 
 def save_discovery(path: Path, discovery: Discovery, task: Task, seed: int) -> None:

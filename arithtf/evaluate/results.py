@@ -32,6 +32,7 @@ from typing import Any
 
 from arithtf.evaluate.score import Scores
 from arithtf.runs import append_line
+from arithtf.runs.shapes import COUNT, TEXT, misfit
 
 Row = dict[str, Any]
 
@@ -85,6 +86,30 @@ def flawed(row: Mapping[str, Any]) -> int:
     """Problems with a mistake anywhere, in the work if not in the answer."""
     # Rows from before answers were told apart have the whole work as their one figure.
     return int(row["count"] - row.get("whole_work", row["exact"]))
+
+
+_NUMBERS = ("operands", "left", "right", "chain", "place", "tokens", "whole_work")
+SHAPE = {
+    "suite": TEXT,
+    "grade": TEXT,
+    "length": COUNT,
+    "count": COUNT,
+    "exact": COUNT,
+    **dict.fromkeys(_NUMBERS, COUNT.or_null()),
+}
+"""What a row must hold for those who show it; of `_NUMBERS` any may be missing."""
+
+
+def damage(row: Row) -> str:
+    """Why a row of eval.jsonl cannot be shown; empty where it can."""
+    wrong = misfit(dict.fromkeys(_NUMBERS) | row, SHAPE)
+    if not wrong and not row["exact"] <= row["count"] > 0:
+        wrong = f"{row['exact']} of {row['count']} problems are right"
+    if not wrong and (row.get("whole_work") or 0) > row["count"]:
+        wrong = f"the work of {row['whole_work']} of {row['count']} problems is right"
+    if not wrong and row["suite"] == "tour":
+        wrong = misfit(row, {"covered": COUNT, "contexts": COUNT})
+    return wrong
 
 
 def size_text(row: Mapping[str, Any]) -> str:

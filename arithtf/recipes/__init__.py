@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from arithtf.recipes import addition, columns, scratchpads
 from arithtf.recipes.functions import COUPLINGS, RECIPES, RecipeFunction, get_recipe, recipe
-from arithtf.recipes.recipe import Recipe, build, recipe_hash, run_name
+from arithtf.recipes.recipe import Recipe, build, folder_name, recipe_hash, run_name
 
 for _module in (addition, columns, scratchpads):
     for _made in (*vars(_module).values(), *getattr(_module, "ENCODINGS", ())):
@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "RecipeFunction",
     "build",
+    "folder_name",
     "get_recipe",
     "recipe",
     "recipe_hash",

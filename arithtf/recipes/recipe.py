@@ -182,8 +182,16 @@ def recipe_hash(recipe: Recipe) -> str:
 
 def run_name(recipe: Recipe) -> str:
     """A name for a run directory that no other recipe has: readable, then the recipe's hash."""
-    readable = re.sub("[^A-Za-z0-9]+", "-", recipe.name).strip("-")[:48]
-    return f"{readable}-s{recipe.seed}-{recipe_hash(recipe)[:12]}"
+    return f"{_readable(recipe.name)}-s{recipe.seed}-{recipe_hash(recipe)[:12]}"
+
+
+def folder_name(name: str) -> str:
+    """A name of a recipe or a task as that of a folder, which may not hold everything."""
+    return name if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name) else _readable(name)
+
+
+def _readable(name: str) -> str:
+    return re.sub("[^A-Za-z0-9]+", "-", name).strip("-")[:48]
 
 
 def build(

@@ -209,7 +209,7 @@ def _certificate_facts(certificate: Any) -> list[tuple[str, str]]:
 
 def commands(evidence: Evidence) -> list[str]:
     """The commands that make this run and its report again."""
-    run = evidence.shown
+    run = evidence.quoted
     return [
         evidence.train_command,
         f"arithtf certify {run}",

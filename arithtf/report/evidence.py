@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple, TypeVar
 
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.console import percent
 from arithtf.evaluate import wilson
-from arithtf.evaluate.results import Row, by_suite, flawed
+from arithtf.evaluate.results import Row, by_suite, damage, flawed
 from arithtf.model import Model
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import (
@@ -21,6 +22,8 @@ from arithtf.runs import (
     weights_changes,
     weights_hash,
 )
+from arithtf.train.loop import TIMING
+from arithtf.train.metrics import METRICS
 
 At = TypeVar("At")
 GRADES = ("sampled", "exhaustive", "stressed", "certified")
@@ -157,8 +160,13 @@ class Evidence:
 
     @property
     def shown(self) -> str:
-        """The run's path as commands take it."""
+        """The run's path."""
         return str(self.run)
+
+    @property
+    def quoted(self) -> str:
+        """The run's path as a shell takes it."""
+        return quote(str(self.run))
 
     @property
     def certified(self) -> bool:
@@ -184,7 +192,7 @@ class Evidence:
     def train_command(self) -> str:
         """The command that trains this run."""
         recipe = self.recipe
-        parts = [f"arithtf train {recipe.name} --out {self.shown}"]
+        parts = [f"arithtf train {quote(recipe.name)} --out {self.quoted}"]
         usual = _named(recipe.name)
         if usual is not None and usual.seed != recipe.seed:
             parts.append(f"--seed {recipe.seed}")
@@ -265,17 +273,25 @@ def read_evidence(run: Path, model: Model | None, *, verify: bool = False) -> Ev
         run=run,
         recipe=recipe,
         weights=weights,
-        metrics=read_lines(run / "metrics.jsonl"),
-        timing=read_json(run / "timing.json") if (run / "timing.json").exists() else {},
+        metrics=read_lines(run / "metrics.jsonl", METRICS),
+        timing=read_json(run / "timing.json", TIMING) if (run / "timing.json").exists() else {},
         certificate=certificate,
         open_reason=reason,
         verified=verified,
         unchecked=unchecked,
-        rows=_distinct(
-            row for row in read_lines(run / "eval.jsonl") if row.get("weights") == weights
-        ),
+        rows=_distinct(_rows(run, weights)),
         changes=[*recipe_changes(run), *(weights_changes(run, model) if model is not None else ())],
     )
+
+
+def _rows(run: Path, weights: str) -> list[Row]:
+    """Evaluations of these weights; figures of studies stand in the same file."""
+
+    def ours(row: Row) -> bool:
+        return row.get("weights") == weights and ("suite" in row or "measure" not in row)
+
+    rows = read_lines(run / "eval.jsonl", check=lambda row: damage(row) if ours(row) else "")
+    return [row for row in rows if ours(row)]
 
 
 def _certificate(run: Path, recipe: Recipe, weights: str) -> tuple[Row | None, str]:

@@ -56,7 +56,7 @@ def accuracy(evidence: Evidence) -> Drawn:
         return Drawn(
             "accuracy",
             caption="Nothing was measured yet. Sample it, or stress it up to a million digits:",
-            command=f"arithtf evaluate {evidence.shown}\narithtf stress {evidence.shown}",
+            command=f"arithtf evaluate {evidence.quoted}\narithtf stress {evidence.quoted}",
         )
     sampled = [p for p in points if p.grade == "sampled"]
     stressed = [p for p in points if p.grade == "stressed"]
@@ -105,7 +105,7 @@ def _heat(
 ) -> Drawn:
     """A suite as a heat map over two numbers, whose names are `sides`."""
     if not cells:
-        command = f"arithtf stress {evidence.shown} --suite {suite}"
+        command = f"arithtf stress {evidence.quoted} --suite {suite}"
         return Drawn(suite, caption=f"{what}: not measured yet.", command=command)
     caption = (
         f"{what}, {evidence.problems(suite):,} problems of up to {evidence.digits(suite):,} "
@@ -122,9 +122,9 @@ def margins(evidence: Evidence) -> Drawn:
         return Drawn(
             "margins",
             caption="There is no certificate yet. It checks every local context that can occur:",
-            command=f"arithtf certify {evidence.shown}",
+            command=f"arithtf certify {evidence.quoted}",
         )
-    if not certificate["histogram"]:
+    if not certificate["histogram"] or certificate["lower"] is None:
         return Drawn("margins", caption=f"No margins: {certificate['reason']}")
     smallest, lower = certificate["margin"], certificate["lower"]
     count, wrong = certificate["contexts"], certificate["wrong"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from arithtf.console import markdown_table
+from arithtf.console import markdown_table, markdown_text
 from arithtf.evaluate.results import Row, flawed, size_text
 from arithtf.report.evidence import GRADES, Evidence, read_evidence
 from arithtf.report.published import NONE, PUBLISHED, Published
@@ -108,6 +108,12 @@ def _figures(evidence: Evidence) -> Row:
     }
 
 
+def unreadable(run: Path, error: str) -> Overview:
+    """The row of a run that cannot be read."""
+    cells = (str(run), "-", "-", "-", "cannot be read", "-")
+    return Overview(run, "", cells, (), {"run": str(run), "error": error})
+
+
 def certificate_text(evidence: Evidence) -> str:
     """What the certificate says, in one line."""
     certificate = evidence.certificate
@@ -198,7 +204,9 @@ def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:
         rows: of the table.
         notes: paragraphs below it.
     """
-    cells = [(*row.cells, "; ".join(map(_linked, row.published))) for row in rows]
+    cells = [
+        (*map(markdown_text, row.cells), "; ".join(map(_linked, row.published))) for row in rows
+    ]
     lines = [*markdown_table(COLUMNS, cells), *(f"\n{note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
@@ -206,4 +214,5 @@ def markdown(rows: Sequence[Overview], notes: Sequence[str]) -> str:
 def _linked(published: Published) -> str:
     number = f"arXiv {published.arxiv}"
     link = f"[{number}](https://arxiv.org/abs/{published.arxiv})"
-    return published.text.replace(number, link) if published.arxiv else published.text
+    text = markdown_text(published.text)
+    return text.replace(number, link) if published.arxiv else text

@@ -166,12 +166,17 @@ def read_json(path: Path, shape: Shape | None = None) -> Any:
     return data
 
 
-def read_lines(path: Path, shape: Shape | None = None) -> list[dict[str, Any]]:
+def read_lines(
+    path: Path,
+    shape: Shape | None = None,
+    check: Callable[[dict[str, Any]], str] = lambda row: "",
+) -> list[dict[str, Any]]:
     """The complete lines of a .jsonl file; a line cut off by a kill is left out.
 
     Args:
         path: the file; no lines if it is missing.
         shape: fields that every line must have.
+        check: says why a line is damaged; an empty text where it is not.
 
     Raises:
         RunError: it cannot be read, or a line is not such an object.
@@ -184,7 +189,7 @@ def read_lines(path: Path, shape: Shape | None = None) -> list[dict[str, Any]]:
         row = _parsed(line, where)
         if not isinstance(row, dict):
             raise RunError(f"{where} is not a JSON object; remove the line")
-        if shape is not None and (wrong := misfit(row, shape)):
+        if wrong := (misfit(row, shape or {}) or check(row)):
             raise RunError(f"{where} is damaged: {wrong}; remove the line")
         rows.append(row)
     return rows
@@ -196,6 +201,8 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         RunError: it is missing or cannot be read.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise RunError(f"{path} cannot be read: it is no file")  # a pipe would be waited for
     try:
         return path.read_bytes()
     except FileNotFoundError:

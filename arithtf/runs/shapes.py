@@ -34,6 +34,8 @@ class Kind(NamedTuple):
 
 Shape = Mapping[str, Kind]
 
+_INFINITE = float("inf")
+
 COUNT = Kind(
     "a whole number from 0 to 10^18",
     lambda value: type(value) is int and 0 <= value <= 10**18,
@@ -44,9 +46,22 @@ NUMBER = Kind(
 )
 FLAG = Kind("true or false", lambda value: type(value) is bool)
 TEXT = Kind("a text", lambda value: isinstance(value, str))
-ANY = Kind("a value", lambda value: True)
+SHARE = Kind("a number from 0 to 1", lambda value: NUMBER.fits(value) and 0 <= value <= 1)
+FIGURE = Kind(
+    "a number, true, false or null",
+    lambda value: (
+        value is None
+        or type(value) is bool
+        or (
+            type(value) in (int, float) and (value in (_INFINITE, -_INFINITE) or NUMBER.fits(value))
+        )
+    ),
+)
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
-OBJECTS = OBJECT.listed()
+TEXTS = Kind(
+    "an object of texts",
+    lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
+)
 DIGEST = Kind(
     "64 digits from 0 to f",
     lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
@@ -68,6 +83,11 @@ def misfit(data: Any, shape: Shape) -> str:
         if not kind.fits(data[name]):
             return f"expected {kind.words} as {name!r}, got {brief(data[name])}"
     return ""
+
+
+def shaped(shape: Shape) -> Kind:
+    """The kind of an object of a shape."""
+    return Kind(f"an object with {', '.join(shape)}", lambda value: not misfit(value, shape))
 
 
 def brief(data: Any) -> str:

@@ -232,7 +232,10 @@ def load_model(
     recipe = load_recipe(run)
     path = run / "model.safetensors"
     if not path.exists():
-        raise RunError(f"{run} has no weights yet; finish it with `arithtf train ... --resume`")
+        raise RunError(
+            f"{run} has no weights (model.safetensors) yet; finish it with "
+            "`arithtf train ... --resume`"
+        )
     model = _filled(recipe, path)
     _warn(weights_changes(run, model))
     if not certifying:

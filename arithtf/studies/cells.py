@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from arithtf.plain import from_fields
 from arithtf.runs import RunError, lock, read_json, read_lines, write_json, write_lines
-from arithtf.studies.evaluations import measured
-from arithtf.studies.provenance import Code, code_of
+from arithtf.runs.shapes import COUNT, NUMBER, TEXT, misfit, shaped
+from arithtf.studies.evaluations import damage, measured
+from arithtf.studies.provenance import CODE, Code, code_of
 from arithtf.studies.study import PREDICTIONS, Cell, Evaluation, Row, Study, identity
 from arithtf.train import Metrics, train
 
@@ -75,7 +76,10 @@ def look(study: Study, folder: Path, cell: Cell) -> Found:
         record = _record(run)
         rows = () if record is None else tuple(_rows(run, record))
         failure = run / "failure.json"
-        note = ": ".join(_fields(failure, "error", "message")) if failure.exists() else ""
+        note = ""
+        if failure.exists():
+            said = read_json(failure, {"error": TEXT, "message": TEXT})
+            note = f"{said['error']}: {said['message']}"
     except (RunError, ValueError, TypeError) as error:
         return Found("damaged", f"{error}; move {run} away and run the study again")
     if record is not None and record.trained and not _missing(study, record):
@@ -88,31 +92,27 @@ def _record(run: Path) -> Record | None:
     """What cell.json says; None if the cell was not begun."""
     if not (run / "cell.json").exists():
         return None
-    (found,) = _fields(run / "cell.json", "format")
-    if found != FORMAT:
+    values = read_json(run / "cell.json", {"format": COUNT})
+    if (found := values.pop("format")) != FORMAT:
         raise ValueError(f"expected {run / 'cell.json'} of format {FORMAT}, got {found!r}")
-    values = read_json(run / "cell.json")
-    del values["format"]
+    if wrong := misfit({"code": []} | values, {"code": shaped(CODE).listed()}):
+        raise ValueError(f"{run / 'cell.json'} is damaged: {wrong}")
     return from_fields(Record, values, str(run / "cell.json"))
 
 
 def _rows(run: Path, record: Record) -> Iterator[Row]:
     """The figures of finished evaluations, and the seconds of the training."""
-    for row in read_lines(run / "eval.jsonl"):
-        if "measure" in row and row.get("evaluation") in record.evaluations:
+
+    def ours(row: Row) -> bool:
+        return "measure" in row and row.get("evaluation") in list(record.evaluations)
+
+    for row in read_lines(run / "eval.jsonl", check=lambda row: damage(row) if ours(row) else ""):
+        if ours(row):
             yield measured(**row)
     if record.trained and (run / "timing.json").exists():
-        seconds = _fields(run / "timing.json", "seconds", "cpu_seconds")
-        for name, spent in zip(("training", "training, processor"), seconds, strict=True):
-            yield measured(name, spent, unit="s", worst="greatest")
-
-
-def _fields(path: Path, *names: str) -> list[Any]:
-    """Some values of a JSON file."""
-    data = read_json(path)
-    if not isinstance(data, dict) or not data.keys() >= set(names):
-        raise RunError(f"expected {path} to have the fields {', '.join(names)}")
-    return [data[name] for name in names]
+        spent = read_json(run / "timing.json", {"seconds": NUMBER, "cpu_seconds": NUMBER})
+        for name, field in (("training", "seconds"), ("training, processor", "cpu_seconds")):
+            yield measured(name, spent[field], unit="s", worst="greatest")
 
 
 def _missing(study: Study, record: Record) -> list[Evaluation]:

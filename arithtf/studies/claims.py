@@ -24,6 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from arithtf.runs import RunError, read_json
+from arithtf.runs.shapes import COUNT, TEXT
+
 STALE = 300.0
 """Seconds without a sign of life after which another worker takes a cell over. More than the minute
 for which NFS clients keep a file's times."""
@@ -33,6 +36,10 @@ BEAT = 15.0
 
 LET_GO = (0, 0)
 """Times of a claim that is held no more: as old as can be, so that whoever asks next may follow."""
+
+
+CLAIM = {"host": TEXT, "machine": TEXT, "pid": COUNT, "started": TEXT}
+"""What a claim's file holds."""
 
 
 class ClaimLost(Exception):
@@ -138,8 +145,8 @@ class Claims:
         path = self._folder / f"{cell}.{number}"
         age = now - path.stat().st_mtime
         try:
-            made: dict[str, Any] = json.loads(path.read_text())
-        except ValueError:  # made a moment ago, and not written yet
+            made: dict[str, Any] = read_json(path, CLAIM)
+        except RunError:  # made a moment ago, and not written yet
             made = {}
         gone = made.get("machine") == _machine() and not _alive(made)
         free = age > self._stale or gone

@@ -15,6 +15,7 @@ from arithtf.certify.exposure import exposure
 from arithtf.evaluate import evaluate
 from arithtf.evaluate.problems import writes_work
 from arithtf.runs import load_model, load_recipe
+from arithtf.runs.shapes import COUNT, FIGURE, TEXT, misfit
 from arithtf.studies.study import Row
 
 
@@ -66,6 +67,27 @@ def measured(
         "count": count,
         "worst": worst,
     } | facts
+
+
+MEASURED = {
+    "measure": TEXT,
+    "value": FIGURE,
+    "grade": TEXT,
+    "unit": TEXT,
+    "hits": COUNT.or_null(),
+    "count": COUNT.or_null(),
+    "worst": TEXT,
+    "note": TEXT.or_null(),
+}
+"""What a row of `measured` must hold when it is read again; a note may be missing."""
+
+
+def damage(row: Row) -> str:
+    """Why a row of eval.jsonl is none of `measured`; empty where it is one."""
+    wrong = misfit({"note": None} | row, MEASURED)
+    if not wrong and row["hits"] is not None and not row["hits"] <= (row["count"] or 0) > 0:
+        wrong = f"{row['hits']} of {row['count']} are so"
+    return wrong
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from arithtf.console import count, markdown_table, percent
+from arithtf.console import count, markdown_table, markdown_text, percent
 from arithtf.studies.board import Board, Line
 from arithtf.studies.provenance import code_text
 
@@ -61,10 +61,12 @@ def notes(board: Board) -> list[str]:
 
 def markdown(board: Board) -> str:
     """The board as Markdown."""
-    lines = [f"# {board.study}", ""]
-    lines += [f"{board.what}.", ""] if board.what else []
-    lines += markdown_table(headings(board), cells(board))
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes(board)), ""])
+    lines = [f"# {markdown_text(board.study)}", ""]
+    lines += [f"{markdown_text(board.what)}.", ""] if board.what else []
+    head, *body = (list(map(markdown_text, row)) for row in (headings(board), *cells(board)))
+    lines += markdown_table(head, body)
+    said = (f"- {markdown_text(note)}" for note in notes(board))
+    return "\n".join([*lines, "", *said, ""])
 
 
 def html(board: Board) -> str:

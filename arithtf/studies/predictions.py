@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from arithtf.runs import RunError, read_json, write_json
-from arithtf.studies.provenance import code_of
+from arithtf.runs.shapes import COUNT, FIGURE, TEXT, misfit, shaped
+from arithtf.studies.provenance import CODE, code_of
 from arithtf.studies.study import PREDICTIONS, Study
 
 FORMAT = 1
+
+
+SHAPE = {
+    "format": COUNT,
+    "code": shaped(CODE),
+    "rows": shaped({"hash": TEXT, "measure": TEXT, "value": FIGURE}).listed(),
+}
 
 
 def read_predictions(folder: Path) -> dict[str, Any]:
@@ -23,7 +31,7 @@ def read_predictions(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {"code": None, "rows": []}
     found = read_json(path)
-    if not isinstance(found, dict) or found.get("format") != FORMAT or "rows" not in found:
+    if misfit(found, SHAPE) or found["format"] != FORMAT:
         raise RunError(
             f"{path} does not hold predictions of format {FORMAT}; restore it, or predict anew in "
             "another --out"

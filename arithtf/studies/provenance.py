@@ -11,9 +11,13 @@ from typing import Any
 import arithtf
 from arithtf.origin import source_of
 from arithtf.recipes import Recipe
+from arithtf.runs.shapes import FLAG, TEXT, TEXTS
 from arithtf.studies.study import Study
 
 Code = dict[str, Any]
+
+CODE = {"version": TEXT, "commit": TEXT, "dirty": FLAG, "sources": TEXTS}
+"""What `code_of` gives, as files must hold it."""
 
 FOLDERS = ("arithtf", "csrc", "kernels")
 """Folders of a checkout that hold code. Results that are appended to it are no change of that."""

@@ -38,14 +38,26 @@ from arithtf.runs import (
     write_json,
     write_lines,
 )
+from arithtf.runs.shapes import COUNT, NUMBER, TEXT
 from arithtf.threads import torch_threads
 from arithtf.train.data import Inputs, batches
 from arithtf.train.interrupt import Deferred, Interrupted
-from arithtf.train.metrics import Metrics, measure
+from arithtf.train.metrics import METRICS, Metrics, measure
 from arithtf.train.objectives import OBJECTIVES, Logits
 from arithtf.train.schedules import schedule
 
 STATE_FORMAT = 1
+
+TIMING = {
+    "seconds": NUMBER,
+    "cpu_seconds": NUMBER,
+    "threads": COUNT,
+    "torch": TEXT,
+    "python": TEXT,
+    "machine": TEXT,
+    "gpu": TEXT.or_null(),
+}
+"""What timing.json must hold."""
 
 
 class TrainingDiverged(RunError):
@@ -245,19 +257,21 @@ class Loop:
                 raise ValueError(f"expected format {STATE_FORMAT}, got {state['format']!r}")
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            if not COUNT.fits(state["step"]):
+                raise ValueError(f"expected {COUNT.words} as its step, got {state['step']!r:.40}")
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(
                 f"{run / 'state.pt'} cannot be resumed: {error}; "
                 "remove the run directory and train again"
             ) from None
-        self.done = int(state["step"])
+        self.done = state["step"]
         if (run / "timing.json").exists():
-            spent = read_json(run / "timing.json")
+            spent = read_json(run / "timing.json", TIMING)
             self.seconds, self.cpu_seconds = spent["seconds"], spent["cpu_seconds"]
 
     def _cut_metrics(self, run: Path) -> None:
         """Cut the metrics back to the steps that the checkpoint holds; without one, to none."""
-        rows = read_lines(run / "metrics.jsonl")
+        rows = read_lines(run / "metrics.jsonl", METRICS)
         write_lines(run / "metrics.jsonl", (row for row in rows if row["step"] <= self.done))
 
 

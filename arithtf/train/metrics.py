@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from arithtf.runs.shapes import COUNT, NUMBER, SHARE
 from arithtf.train.objectives import Logits, ignored, predicted
+
+METRICS = {
+    "step": COUNT,
+    "loss": NUMBER,
+    "accuracy": SHARE,
+    "exact": SHARE,
+    "gradient_norm": NUMBER,
+    "rate": NUMBER,
+}
+"""What a line of metrics.jsonl must hold."""
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,25 @@ def test_a_full_disk_stops_the_worker_and_is_no_failure_of_the_cell(
 
 DAMAGE = (
     ("cell.json", "{", "cell.json is not valid JSON"),
-    ("cell.json", "[]", "cell.json to have the fields format"),
+    ("cell.json", "[]", "cell.json is damaged: expected an object, got"),
     ("cell.json", '{"format": 9}', "cell.json of format 1, got 9"),
-    ("cell.json", '{"format": 1, "study": "t", "code": 5}', "code: expected"),
+    (
+        "cell.json",
+        '{"format": 1, "study": "t", "code": 5}',
+        "a list, each item an object with version.* as 'code', got 5",
+    ),
     ("eval.jsonl", "no\n", "line 1 of .*eval.jsonl is not valid JSON"),
-    ("eval.jsonl", '{"measure": "one", "evaluation": "one", "value": "x"}\n', "got 'x'"),
-    ("timing.json", "{}", "timing.json to have the fields seconds, cpu_seconds"),
-    ("failure.json", "{}", "failure.json to have the fields error, message"),
+    (
+        "eval.jsonl",
+        '{"measure": "one", "evaluation": "one", "value": "x"}\n',
+        "as 'value', got .x.",
+    ),
+    (
+        "timing.json",
+        "{}",
+        "timing.json is damaged: expected a finite number as 'seconds', got none",
+    ),
+    ("failure.json", "{}", "failure.json is damaged: expected a text as 'error', got none"),
 )
 
 
