@@ -88,24 +88,25 @@ def flawed(row: Mapping[str, Any]) -> int:
     return int(row["count"] - row.get("whole_work", row["exact"]))
 
 
-_NUMBERS = ("operands", "left", "right", "chain", "place", "tokens", "whole_work")
+_NUMBERS = ("operands", "left", "right", "chain", "place", "tokens")
 SHAPE = {
     "suite": TEXT,
     "grade": TEXT,
     "length": COUNT,
     "count": COUNT,
     "exact": COUNT,
+    "whole_work": COUNT,
     **dict.fromkeys(_NUMBERS, COUNT.or_null()),
 }
-"""What a row must hold for those who show it; of `_NUMBERS` any may be missing."""
+"""What a row must hold for those who show it; `whole_work` and `_NUMBERS` may be missing."""
 
 
 def damage(row: Row) -> str:
     """Why a row of eval.jsonl cannot be shown; empty where it can."""
-    wrong = misfit(dict.fromkeys(_NUMBERS) | row, SHAPE)
+    wrong = misfit({"whole_work": 0} | dict.fromkeys(_NUMBERS) | row, SHAPE)
     if not wrong and not row["exact"] <= row["count"] > 0:
         wrong = f"{row['exact']} of {row['count']} problems are right"
-    if not wrong and (row.get("whole_work") or 0) > row["count"]:
+    if not wrong and row.get("whole_work", 0) > row["count"]:
         wrong = f"the work of {row['whole_work']} of {row['count']} problems is right"
     if not wrong and row["suite"] == "tour":
         wrong = misfit(row, {"covered": COUNT, "contexts": COUNT})
