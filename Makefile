@@ -22,7 +22,7 @@ help:
 	@echo 'make kernels    install Triton, then test the kernels without a GPU'
 	@echo 'make lint       ruff, and the order of the house: sizes, contract, imports'
 	@echo 'make types      mypy'
-	@echo 'make sanitized  the tests of the C++ core under ASan and UBSan'
+	@echo 'make sanitized  the tests of the C++ core, and odd calls of it, under ASan and UBSan'
 	@echo 'make packaging  sdist, wheel, editable and in-place installs from an empty folder'
 	@echo 'make bench      benchmarks; prints them and writes rows under bench/results'
 	@echo 'make clean      remove $(VENV), builds and caches (not runs/)'

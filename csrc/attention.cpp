@@ -296,7 +296,7 @@ void Problem::check() const {
   };
   require(batch >= 0 && heads >= 1 && queries >= 0 && dim >= 1, "attention: sizes must be positive");
   require(keys <= INT32_MAX, "attention: expected fewer than 2^31 keys; split the sequence");
-  require(query_start >= 0 && query_start + queries <= keys,
+  require(queries <= keys && query_start >= 0 && query_start <= keys - queries,
           "attention: expected queries within the key columns; check query_start");
   require(static_cast<int64_t>(head_levels.size()) == heads, "attention: expected a level per head");
   for (const int64_t level : head_levels) {
@@ -312,6 +312,7 @@ void Problem::check() const {
 
 void windowed(const Problem& problem, int64_t threads) {
   problem.check();
+  if (problem.batch == 0 || problem.queries == 0) return;
   const Runner runner(problem);
   const std::vector<Segment> parts = segments(problem);
   // A thread costs more to start than a few thousand rows cost to compute.
@@ -352,14 +353,16 @@ std::vector<const char*> builds() {
   return names;
 }
 
-void use_build(const char* name) {
+void use_build(const std::string& name) {
   for (std::size_t i = 0; i < all_builds().size(); ++i) {
-    if (std::strcmp(all_builds()[i].name, name) == 0) {
+    if (name == all_builds()[i].name) {
       chosen.store(i, std::memory_order_relaxed);
       return;
     }
   }
-  throw std::invalid_argument(std::string("attention: this processor cannot run the build ") + name);
+  std::string known;
+  for (const char* build : builds()) known += (known.empty() ? "" : ", ") + std::string(build);
+  throw std::invalid_argument("attention: this processor cannot run the build asked for; expected one of " + known);
 }
 
 }  // namespace arithtf::attention

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,6 @@ void exp_nonpositive(float* values, std::int64_t count);
 // Names of the kernel's builds that this processor can run, the default first; for tests, which compare
 // their bits.
 std::vector<const char*> builds();
-void use_build(const char* name);
+void use_build(const std::string& name);
 
 }  // namespace arithtf::attention

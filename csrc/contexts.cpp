@@ -253,6 +253,7 @@ void ContextCollector::add_row(const BatchView& batch, int64_t row, const uint8_
 }
 
 void ContextCollector::add(const BatchView& batch, const uint8_t* targets, int64_t first_instance) {
+  if (batch.columns == 0) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   for (int64_t row = 0; row < batch.rows; ++row) {
     add_row(batch, row, targets + row * batch.columns, first_instance + row);

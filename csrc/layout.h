@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,12 @@
 namespace arithtf {
 
 inline constexpr std::uint8_t ignore_target = 255;
+
+// Tokens of an instance, so that ids, differences of them and a few sums fit 32 bits.
+inline constexpr std::int64_t most_columns = std::numeric_limits<std::int32_t>::max() / 4;
+
+// Of a row's number and the distance of two rows: the one product of an id that is of three numbers fits 61 bits.
+inline constexpr std::int64_t most_row_cells = std::int64_t{1} << 33;
 
 inline constexpr std::int64_t after_last = -1;
 

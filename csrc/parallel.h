@@ -12,13 +12,19 @@
 
 namespace arithtf {
 
+inline constexpr std::int64_t most_threads = 1024;
+
+inline void check_threads(std::int64_t asked) {
+  if (asked < 0 || asked > most_threads) {
+    throw std::invalid_argument("threads must be in 0.." + std::to_string(most_threads) +
+                                " (0 chooses by size), got " + std::to_string(asked));
+  }
+}
+
 // How many threads to use: `asked`, or for 0 one per core and at most one per `work_per_thread` of work.
 inline std::int64_t thread_count(std::int64_t asked, std::int64_t work,
                                  std::int64_t work_per_thread = 1 << 18) {
-  if (asked < 0) {
-    throw std::invalid_argument("threads must be >= 0 (0 chooses by size), got " +
-                                std::to_string(asked));
-  }
+  check_threads(asked);
   if (asked > 0) return asked;
   const auto cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
   return std::clamp<std::int64_t>(work / work_per_thread, 1, cores);

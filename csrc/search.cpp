@@ -56,6 +56,7 @@ void write_relation(const Examples& examples, const Relation& relation, std::int
   const std::int64_t width = high - low + 1;
   std::fill_n(sums, width * queries, std::uint64_t{0});
   std::fill_n(most, width, std::int32_t{0});
+  if (queries == 0) return;
   const Form key_form(relation.key_segment, relation.key_factors);
   const Form query_form(relation.query_segment, relation.query_factors);
   std::vector<Key> keys;
@@ -201,7 +202,6 @@ std::int64_t Examples::queries() const {
 void write_lookups(const Examples& examples, std::span<const Relation> relations, std::int64_t low,
                   std::int64_t high, std::int64_t threads, std::uint64_t* sums,
                   std::int32_t* most) {
-  if (low > high) throw std::invalid_argument("expected low <= high");
   const std::int64_t queries = examples.queries(), width = high - low + 1;
   const auto count = static_cast<std::int64_t>(relations.size());
   const auto places = static_cast<std::size_t>(examples.batch.levels - 1);
@@ -222,7 +222,6 @@ void write_lookups(const Examples& examples, std::span<const Relation> relations
 void score(const std::uint64_t* lookups, const Queries& queries, const Candidates& candidates,
            double alpha, double most_bits, std::int64_t most_conflicts, std::int64_t threads,
            Score* out) {
-  if (!(alpha > 0)) throw std::invalid_argument("expected alpha > 0");
   if (std::any_of(queries.targets.begin(), queries.targets.end(),
                   [&](std::uint8_t t) { return t >= queries.symbols; })) {
     throw std::invalid_argument("expected targets below symbols");

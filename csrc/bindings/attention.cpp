@@ -9,30 +9,31 @@
 #include <string>
 
 #include "bindings/bind.h"
-
-namespace py = pybind11;
+#include "bindings/checks.h"
 
 namespace {
 
 using namespace arithtf::attention;
-using std::int64_t;
-using Floats = py::array_t<float>;
-using Ints = py::array_t<std::int32_t>;
+using namespace arithtf::bindings;
 
-void require(bool good, const std::string& what) {
-  if (!good) throw std::invalid_argument("windowed_attention: expected " + what);
+// Rows anywhere in memory, each number at an address of its own size. Of others NumPy makes a copy, which must not
+// happen to what is written.
+constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+using Floats = py::array_t<float, aligned>;
+using Ints = py::array_t<std::int32_t, aligned>;
+using Written = py::array_t<float>;
+
+void require(bool good, const std::string& what, const std::string& got) {
+  if (!good) refuse(what, got);
 }
 
-template <typename T>
-int64_t stride(const py::array_t<T>& a, int axis) {
-  return static_cast<int64_t>(a.strides(axis)) / static_cast<int64_t>(sizeof(T));
-}
+int64_t stride(const py::array& a, int axis) { return int64_t{a.strides(axis)} / int64_t{a.itemsize()}; }
 
-template <typename T>
-void require_rows(const py::array_t<T>& a, int ndim, const char* name) {
-  require(a.ndim() == ndim, std::string(name) + " with " + std::to_string(ndim) + " axes");
-  require(a.shape(ndim - 1) <= 1 || stride(a, ndim - 1) == 1,
-          std::string(name) + " contiguous along its last axis");
+void require_rows(const py::array& a, int ndim, const char* name) {
+  require(a.ndim() == ndim, std::string(name) + " with " + std::to_string(ndim) + " axes", "shape " + shape_text(a));
+  require(a.size() == 0 || a.shape(ndim - 1) == 1 || a.strides(ndim - 1) == a.itemsize(),
+          std::string(name) + " contiguous along its last axis", "steps of " + std::to_string(a.strides(ndim - 1)) +
+          " bytes");
 }
 
 Rows<const float> rows(const Floats& a, const char* name) {
@@ -43,13 +44,35 @@ Rows<const float> rows(const Floats& a, const char* name) {
 Ids ids(const Ints& a, int64_t batch, int64_t levels, int64_t columns, const char* name) {
   require_rows(a, 3, name);
   require((a.shape(0) == 1 || a.shape(0) == batch) && a.shape(1) == levels && a.shape(2) == columns,
-          std::string(name) + " [B or 1, levels, columns]");
+          std::string(name) + " [" + std::to_string(batch) + " or 1, " + std::to_string(levels) + ", " +
+              std::to_string(columns) + "]",
+          "shape " + shape_text(a));
   return {a.data(), a.shape(0) == 1 ? 0 : stride(a, 0), stride(a, 1)};
 }
 
-void windowed_attention(const Floats& query, const Floats& key, const Floats& value, Floats& out,
-                        const Ints& query_ids, const Ints& key_ids, std::vector<int64_t> head_levels,
-                        std::vector<std::pair<int64_t, int64_t>> windows,
+// What is written: rows that do not overlap, of nothing that is read.
+Rows<float> written(Written& out, const Floats& query) {
+  require_rows(out, 4, "out");
+  require(std::equal(query.shape(), query.shape() + 4, out.shape()), "out of the query's shape " + shape_text(query),
+          shape_text(out));
+  require(out.writeable(), "out that can be written", "a read-only array");
+  require(out.flags() & aligned, "out aligned to its numbers", "an array that is not");
+  std::vector<std::pair<int64_t, int64_t>> axes;  // steps and extents, the smallest step first
+  for (int axis = 0; axis < 4; ++axis) {
+    if (out.shape(axis) > 1) axes.emplace_back(std::abs(stride(out, axis)), out.shape(axis));
+  }
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 1;
+  for (const auto& [step, extent] : axes) {
+    require(step >= reach || out.size() == 0, "out whose rows do not overlap", "rows that do");
+    reach = step * extent;
+  }
+  return {out.mutable_data(), stride(out, 0), stride(out, 1), stride(out, 2)};
+}
+
+void windowed_attention(const Floats& query, const Floats& key, const Floats& value, Written& out,
+                        const Ints& query_ids, const Ints& key_ids, const py::sequence& head_levels,
+                        const py::sequence& windows,
                         const std::optional<Floats>& bias, const Floats& scale, bool log_scale,
                         int64_t sinks, bool causal, int64_t query_start,
                         const std::optional<Ints>& prefix, const std::optional<Ints>& documents,
@@ -58,8 +81,10 @@ void windowed_attention(const Floats& query, const Floats& key, const Floats& va
   p.query = rows(query, "query");
   p.key = rows(key, "key");
   p.value = rows(value, "value");
-  require_rows(out, 4, "out");
-  p.out = {out.mutable_data(), stride(out, 0), stride(out, 1), stride(out, 2)};
+  p.out = written(out, query);
+  for (const auto& [read, name] : {std::pair{&query, "query"}, {&key, "key"}, {&value, "value"}, {&scale, "scale"}}) {
+    check_apart(out, *read, "out", name);
+  }
   p.batch = query.shape(0);
   p.heads = query.shape(1);
   p.queries = query.shape(2);
@@ -68,49 +93,54 @@ void windowed_attention(const Floats& query, const Floats& key, const Floats& va
   for (const Floats* a : {&key, &value}) {
     require(a->shape(0) == p.batch && a->shape(1) == p.heads && a->shape(2) == p.keys &&
                 a->shape(3) == p.dim,
-            "key and value [B, H, Tk, D]");
+            "key and value [B, H, Tk, D] of the query's B, H and D " + shape_text(query), "shape " + shape_text(*a));
   }
-  require(std::equal(query.shape(), query.shape() + 4, out.shape()), "out of the query's shape");
-  const auto levels = static_cast<int64_t>(windows.size());
+  p.windows = list_of<std::pair<int64_t, int64_t>>(windows, "windows (back, ahead)");
+  p.head_levels = list_of<int64_t>(head_levels, "head_levels");
+  const auto levels = static_cast<int64_t>(p.windows.size());
   p.query_ids = ids(query_ids, p.batch, levels, p.queries, "query_ids");
   p.key_ids = ids(key_ids, p.batch, levels, p.keys, "key_ids");
-  p.head_levels = std::move(head_levels);
-  p.windows = std::move(windows);
   if (bias) {
     require_rows(*bias, 2, "bias");
     require(bias->shape(0) == p.heads && bias->shape(1) % 2 == 1 &&
                 (p.heads == 1 || stride(*bias, 0) == bias->shape(1)),
-            "bias [H, 2R+1], contiguous");
+            "bias [" + std::to_string(p.heads) + ", 2 R + 1], contiguous", "shape " + shape_text(*bias));
     p.bias = bias->data();
     p.reach = bias->shape(1) / 2;
   }
   require_rows(scale, 1, "scale");
-  require(scale.shape(0) == p.heads, "scale [H]");
+  check_list(scale, p.heads, "scale");
   p.scale = scale.data();
   p.log_scale = log_scale;
-  p.sinks = sinks;
+  p.sinks = std::min(within(sinks, 0, std::numeric_limits<int64_t>::max(), "sinks"), p.keys);
   p.causal = causal;
   p.query_start = query_start;
   if (prefix) {
     require_rows(*prefix, 1, "prefix");
-    require(prefix->shape(0) == p.batch, "prefix [B]");
+    check_list(*prefix, p.batch, "prefix");
     p.prefix = prefix->data();
   }
   if (documents) {
     require_rows(*documents, 2, "documents");
     require((documents->shape(0) == 1 || documents->shape(0) == p.batch) &&
                 documents->shape(1) == p.keys,
-            "documents [B or 1, Tk]");
+            "documents [" + std::to_string(p.batch) + " or 1, " + std::to_string(p.keys) + "]",
+            "shape " + shape_text(*documents));
     p.documents = {documents->data(), documents->shape(0) == 1 ? 0 : stride(*documents, 0), 0};
   }
+  arithtf::check_threads(threads);
   const py::gil_scoped_release release;
   windowed(p, threads);
 }
 
-Floats exponentials(const Floats& values) {
-  require_rows(values, 1, "values");
-  Floats out(values.shape(0));
-  std::copy(values.data(), values.data() + values.shape(0), out.mutable_data());
+Array<float> exponentials(const Array<float>& values) {
+  const int64_t count = check_list(values, -1, "values");
+  const float* end = values.data() + count;
+  if (const float* wrong = std::find_if(values.data(), end, [](float x) { return x > 0; }); wrong != end) {
+    refuse("values of at most 0", std::to_string(*wrong));
+  }
+  Array<float> out(count);
+  std::copy(values.data(), end, out.mutable_data());
   exp_nonpositive(out.mutable_data(), out.shape(0));
   return out;
 }
@@ -127,5 +157,5 @@ void bind_attention(py::module_& m) {
         "Windowed softmax attention; fills `out` [B, H, Tq, D].");
   m.def("exp_nonpositive", &exponentials, py::arg("values"), "exp of float32 values <= 0 [N].");
   m.def("attention_builds", &builds, "Builds of the kernel this processor can run, default first.");
-  m.def("use_attention_build", &use_build, py::arg("name"), "Choose a build of the kernel.");
+  m.def("use_attention_build", [](const std::string& name) { use_build(name); }, py::arg("name"), "Choose a build of the kernel.");
 }

@@ -10,38 +10,31 @@
 #include <utility>
 
 #include "bindings/bind.h"
+#include "bindings/checks.h"
 #include "contexts.h"
 #include "cover.h"
 #include "memo.h"
 
-namespace py = pybind11;
-
 namespace {
 
+using namespace arithtf::bindings;
 using namespace arithtf::contexts;
 using arithtf::cover::ColumnAutomaton;
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 Array<T> to_array(const std::vector<T>& values) {
   return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
-std::string shape_text(const py::array& array) {
-  std::string text = "[";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
-    text += (i ? ", " : "") + std::to_string(array.shape(i));
-  }
-  return text + "]";
-}
-
-std::vector<Window> to_windows(const std::vector<std::pair<int64_t, int64_t>>& pairs) {
+std::vector<Window> to_windows(const py::sequence& pairs) {
   std::vector<Window> windows;
-  for (const auto& [back, ahead] : pairs) windows.push_back({back, ahead});
+  for (const auto& [back, ahead] : list_of<std::pair<int64_t, int64_t>>(pairs, "windows (back, ahead)")) {
+    windows.push_back({back, ahead});
+  }
   return windows;
 }
+
+constexpr int64_t most_instances = int64_t{1} << 62;
 
 void check_ids(const Array<int32_t>& ids, const char* name, int64_t rows, int64_t levels,
                int64_t columns) {
@@ -93,8 +86,7 @@ py::dict context_dict(const ContextPool& pool, const std::vector<Occurrence>& oc
 
 void bind_collector(py::module_& m) {
   py::class_<ContextCollector>(m, "ContextCollector")
-      .def(py::init([](int64_t levels, const std::vector<std::pair<int64_t, int64_t>>& windows,
-                       int64_t sinks) {
+      .def(py::init([](int64_t levels, const py::sequence& windows, int64_t sinks) {
              return std::make_unique<ContextCollector>(levels, to_windows(windows), sinks);
            }),
            py::arg("levels"), py::arg("windows"), py::arg("sinks") = 0)
@@ -108,6 +100,7 @@ void bind_collector(py::module_& m) {
               throw std::invalid_argument("targets: expected the shape of tokens " +
                                           shape_text(tokens) + ", got " + shape_text(targets));
             }
+            within(first_instance, 0, most_instances - view.rows, "first_instance");
             const uint8_t* data = targets.data();
             const py::gil_scoped_release release;
             self.add(view, data, first_instance);
@@ -138,6 +131,9 @@ void insert_contexts(ContextTable& table, const Array<uint8_t>& query_token,
                      const Array<uint8_t>& next_token) {
   const int64_t count = query_token.size(), entries = level.size();
   const int64_t* at = offsets.data();
+  for (const py::array& list : std::initializer_list<py::array>{query_token, offsets, level, difference, token, next_token}) {
+    check_list(list, -1, "every array of a ContextSet");
+  }
   if (offsets.size() != count + 1 || next_token.size() != count || difference.size() != entries ||
       token.size() != entries || at[0] != 0 || at[count] != entries ||
       !std::is_sorted(at, at + count + 1)) {
@@ -168,12 +164,17 @@ struct BoundDecoder {
       : tokens(std::move(tokens_)), query_ids(std::move(query_ids_)), key_ids(std::move(key_ids_)) {
     const auto levels = static_cast<int64_t>(table.windows().size());
     const BatchView view = to_view(tokens, query_ids, key_ids, levels);
-    uint8_t* data = tokens.mutable_data();  // raises if the array is read-only
+    if (!tokens.writeable()) refuse("tokens that can be written", "a read-only array");
+    check_apart(tokens, query_ids, "tokens", "query_ids");
+    check_apart(tokens, key_ids, "tokens", "key_ids");
+    arithtf::check_threads(threads);
+    uint8_t* data = tokens.mutable_data();
     const py::gil_scoped_release release;
     decoder.emplace(table, view, data, start, eos, threads);
   }
 
   py::tuple run(int64_t threads) {
+    arithtf::check_threads(threads);
     std::optional<Missing> missing;
     {
       const py::gil_scoped_release release;
@@ -192,7 +193,7 @@ struct BoundDecoder {
 
 void bind_memo(py::module_& m) {
   py::class_<ContextTable>(m, "ContextTable")
-      .def(py::init([](const std::vector<std::pair<int64_t, int64_t>>& windows, int64_t sinks) {
+      .def(py::init([](const py::sequence& windows, int64_t sinks) {
              return std::make_unique<ContextTable>(to_windows(windows), sinks);
            }),
            py::arg("windows"), py::arg("sinks") = 0)
@@ -210,19 +211,24 @@ void bind_memo(py::module_& m) {
       });
 }
 
-py::tuple cover_walks(const Array<int32_t>& transitions, std::vector<int32_t> labels, int32_t start,
-                      const std::vector<bool>& accepting, int64_t past, int64_t future,
-                      int64_t max_edges) {
+py::tuple cover_walks(const Array<int32_t>& transitions, const py::sequence& labels, int32_t start,
+                      const py::sequence& accepting, int64_t past, int64_t future, int64_t max_edges) {
   if (transitions.ndim() != 2) {
     throw std::invalid_argument("transitions: expected shape [states, symbols], got " +
                                 shape_text(transitions));
   }
+  within(transitions.shape(0), 1, INT32_MAX, "states");
+  within(transitions.shape(1), 1, INT32_MAX - 1, "symbols");
+  within(past, 0, INT32_MAX, "past");
+  within(future, 0, INT32_MAX, "future");
+  within(max_edges, 1, INT32_MAX, "max_edges");
+  const auto ends = list_of<bool>(accepting, "accepting");
   ColumnAutomaton automaton{static_cast<int32_t>(transitions.shape(0)),
                             static_cast<int32_t>(transitions.shape(1)),
                             {transitions.data(), transitions.data() + transitions.size()},
-                            std::move(labels),
+                            list_of<int32_t>(labels, "labels"),
                             start,
-                            {accepting.begin(), accepting.end()}};
+                            {ends.begin(), ends.end()}};
   std::optional<arithtf::cover::Walks> walks;
   {
     const py::gil_scoped_release release;

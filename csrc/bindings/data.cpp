@@ -18,7 +18,8 @@ Coupling make_coupling(const Longs& key, const Longs& query, const Longs& settin
   if (key.ndim() != 3 || key.shape(2) != 8 || query.ndim() != 3 || settings.ndim() != 2 ||
       settings.shape(1) != 5 || settings.shape(0) != key.shape(0) ||
       !std::equal(key.shape(), key.shape() + 3, query.shape())) {
-    throw std::invalid_argument("coupling tables must be key [L, S, 8], query [L, S, 8], settings [L, 5]");
+    refuse("a coupling's tables key [L, S, 8], query [L, S, 8], settings [L, 5]",
+           shape_text(key) + ", " + shape_text(query) + ", " + shape_text(settings));
   }
   return Coupling(key.data(), query.data(), settings.data(), key.shape(0), key.shape(1));
 }
@@ -32,7 +33,8 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts, cons
   const int64_t* at = offsets.data();
   if (runs.ndim() != 2 || runs.shape(1) != 6 || count < 0 || facts.ndim() != 2 || facts.shape(0) != count ||
       facts.shape(1) != 4 || at[0] != 0 || !std::is_sorted(at, at + count + 1) || at[count] != runs.shape(0)) {
-    throw std::invalid_argument("expected runs [R, 6], ascending offsets [B + 1] from 0 to R, facts [B, 4]");
+    refuse("runs [R, 6], ascending offsets [B + 1] from 0 to R, facts [B, 4]",
+           shape_text(runs) + ", " + shape_text(offsets) + ", " + shape_text(facts));
   }
   // Sums and products of such numbers and a coupling's factors stay within 64 bits.
   const auto fits = [](int64_t value) { return value >= 0 && value <= std::numeric_limits<std::int32_t>::max(); };
@@ -51,12 +53,16 @@ Runs make_runs(const Longs& runs, const Longs& offsets, const Longs& facts, cons
   }
   const int64_t* fact = facts.data();
   for (int64_t i = 0; i < count; ++i, fact += 4) {
-    if (!std::all_of(fact, fact + 3, fits)) {
+    if (!std::all_of(fact, fact + 3, fits) || fact[1] > most_columns) {
       throw std::invalid_argument("instance " + std::to_string(i) + ": expected a gap, a capacity and a row stride "
-                                  "of 31 bits, not negative");
+                                  "of 31 bits, not negative, the capacity at most " + std::to_string(most_columns));
     }
     made.instances.push_back({0, at[i], at[i + 1] - at[i], fact[0], fact[1], fact[2], static_cast<std::uint64_t>(fact[3])});
     for (const Run& run : made.of(made.instances.back())) {
+      if (run.row * fact[2] > most_row_cells) {
+        refuse("a row times the distance of two rows of at most " + std::to_string(most_row_cells),
+               std::to_string(run.row) + " times " + std::to_string(fact[2]));
+      }
       if (run.length == 0) continue;
       const int64_t last = run.token + (run.length - int64_t{1}) * run.stride;
       made.columns = std::max(made.columns, 1 + last + (last > 0 ? fact[0] : 0));
@@ -89,7 +95,9 @@ py::tuple runs_arrays(const Runs& runs) {
 }
 
 py::tuple make_ids(const Coupling& coupling, const Runs& runs, int64_t columns, int64_t ahead, int64_t threads) {
-  if (ahead != 0 && ahead != 1) throw std::invalid_argument("expected ahead 0 or 1, got " + std::to_string(ahead));
+  if (ahead != 0 && ahead != 1) refuse("ahead 0 or 1", std::to_string(ahead));
+  within(columns, 1, most_columns, "columns");
+  check_threads(threads);
   if (runs.segments > coupling.segments || runs.columns > columns) {
     throw std::invalid_argument("expected runs of at most the coupling's " + std::to_string(coupling.segments) +
                                 " segments within " + std::to_string(columns) + " columns, got " +

@@ -4,37 +4,42 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bindings/bind.h"
-
-namespace py = pybind11;
+#include "bindings/checks.h"
 
 namespace {
 
+using namespace arithtf::bindings;
 using namespace arithtf::search;
-using std::int64_t;
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
+// A place is of 32 bits: sums of products with such factors are far from 64.
+constexpr int64_t largest_factor = int64_t{1} << 20, most_places = 64;
+constexpr int64_t most_values = int64_t{1} << 24;
 
 Examples to_examples(const Array<uint8_t>& tokens, const Array<int32_t>& query_places,
                      const Array<int32_t>& key_places, const Array<uint8_t>& targets) {
   if (tokens.ndim() != 2 || targets.ndim() != 2 || query_places.ndim() != 3 ||
       key_places.ndim() != 3) {
-    throw std::invalid_argument("expected tokens and targets [B, T], places [B, 1 + P, T]");
+    refuse("tokens and targets [B, T], places [B, 1 + P, T]",
+           shape_text(tokens) + ", " + shape_text(targets) + ", " + shape_text(query_places) + ", " +
+               shape_text(key_places));
   }
   const int64_t rows = tokens.shape(0), columns = tokens.shape(1), levels = key_places.shape(1);
   for (const auto* places : {&query_places, &key_places}) {
     if (places->shape(0) != rows || places->shape(1) != levels || places->shape(2) != columns) {
-      throw std::invalid_argument("expected places [B, 1 + P, T] with the B and T of the tokens");
+      refuse("places [B, 1 + P, T] with the B and T of the tokens " + shape_text(tokens), shape_text(*places));
     }
   }
   if (targets.shape(0) != rows || targets.shape(1) != columns || levels < 1) {
-    throw std::invalid_argument("expected targets of the tokens' shape and at least one level");
+    refuse("targets of the tokens' shape " + shape_text(tokens) + " and at least one level",
+           shape_text(targets) + " and " + std::to_string(levels) + " levels");
   }
+  within(levels, 1, 1 + most_places, "levels");
   const int64_t stride = levels * columns;
   return {{tokens.data(), query_places.data(), key_places.data(), rows, levels, columns, stride,
            stride},
@@ -47,17 +52,20 @@ py::tuple lookups(const Array<uint8_t>& tokens, const Array<int32_t>& query_plac
   const Examples examples = to_examples(tokens, query_places, key_places, targets);
   const auto places = static_cast<std::size_t>(examples.batch.levels - 1);
   const auto fields = 2 + 2 * places;
-  if (relations.ndim() != 2 || relations.shape(1) != static_cast<py::ssize_t>(fields) ||
-      low > high) {
-    throw std::invalid_argument("expected relations [N, 2 + 2 P] and low <= high");
+  if (relations.ndim() != 2 || relations.shape(1) != static_cast<py::ssize_t>(fields)) {
+    refuse("relations [N, " + std::to_string(fields) + "], 2 + 2 P fields of P places", shape_text(relations));
   }
+  within(low, -INT32_MAX, INT32_MAX, "low");
+  within(high, low, std::min<int64_t>(INT32_MAX, low + most_values - 1), "high");
+  arithtf::check_threads(threads);
   std::vector<Relation> list;
   for (py::ssize_t n = 0; n < relations.shape(0); ++n) {
     const int64_t* row = relations.data(n);
+    for (std::size_t k = 2; k < fields; ++k) within(row[k], -largest_factor, largest_factor, "factors of places");
     list.push_back({row[0], row[1], {row + 2, places}, {row + 2 + places, places}});
   }
-  Array<uint64_t> sums({static_cast<int64_t>(list.size()), high - low + 1, examples.queries()});
-  Array<int32_t> most({static_cast<int64_t>(list.size()), high - low + 1});
+  auto sums = fresh<uint64_t>({static_cast<int64_t>(list.size()), high - low + 1, examples.queries()});
+  auto most = fresh<int32_t>({static_cast<int64_t>(list.size()), high - low + 1});
   uint64_t* sums_data = sums.mutable_data();
   int32_t* most_data = most.mutable_data();
   {
@@ -72,8 +80,9 @@ void check_terms(const Array<int64_t>& offsets, const Array<int64_t>& rows, int6
   const int64_t* at = offsets.data();
   const int64_t count = offsets.ndim() == 1 ? offsets.size() : 0;
   if (count < 1 || at[0] < 0 || !std::is_sorted(at, at + count) || at[count - 1] > rows.size() ||
-      rows.size() != factors) {
-    throw std::invalid_argument("expected ascending offsets [N + 1] within rows and factors [M]");
+      rows.ndim() != 1 || rows.size() != factors) {
+    refuse("ascending offsets [N + 1] within rows and factors [M]",
+           shape_text(offsets) + ", " + shape_text(rows) + " and " + std::to_string(factors) + " factors");
   }
   const auto outside = [&](int64_t row) { return row < 0 || row >= lookups_given; };
   if (std::any_of(rows.data(), rows.data() + rows.size(), outside)) {
@@ -88,8 +97,15 @@ py::tuple score_candidates(const Array<uint64_t>& sums, const Array<uint64_t>& s
                            int64_t most_conflicts, int64_t threads) {
   if (sums.ndim() != 2 || start.ndim() != 1 || sums.shape(1) != start.size() ||
       targets.size() != start.size()) {
-    throw std::invalid_argument("expected lookups [A, Q], start [Q] and targets [Q]");
+    refuse("lookups [A, Q], start [Q] and targets [Q]",
+           shape_text(sums) + ", " + shape_text(start) + ", " + shape_text(targets));
   }
+  within(symbols, 1, 256, "symbols");
+  within(start.size(), 0, INT32_MAX, "queries");
+  bytes_of({start.size(), symbols}, sizeof(uint32_t));
+  if (!(alpha > 0) || std::isinf(alpha)) refuse("a finite alpha > 0", std::to_string(alpha));
+  if (std::isnan(most_bits)) refuse("a number of most_bits", "nan");
+  arithtf::check_threads(threads);
   check_terms(offsets, rows, factors.size(), sums.shape(0));
   const auto size = [](py::ssize_t n) { return static_cast<std::size_t>(n); };
   const Queries queries{

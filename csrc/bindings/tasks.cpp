@@ -19,12 +19,17 @@ using namespace arithtf::bindings;
 using Where = std::tuple<int64_t, std::uint64_t, std::string, std::uint64_t, std::pair<int64_t, int64_t>, std::string,
                          std::optional<std::pair<int64_t, int64_t>>, std::uint64_t>;
 
+constexpr int64_t most_operands = int64_t{1} << 20;  // of a problem
+constexpr int64_t most_states = int64_t{1} << 24;    // of a pass, and entries of its table
+constexpr int64_t most_length = int64_t{1} << 40;    // of an operand whose answer is only measured
+
 Shape shape_of(const Task& task, int64_t arity) {
-  const bool fits = task.prompt.repeated ? arity >= 2 : arity == task.shape.arity;
+  const bool fits = task.prompt.repeated ? arity >= 2 && arity <= most_operands : arity == task.shape.arity;
   if (!fits) {
-    throw std::invalid_argument("expected " + std::to_string(task.shape.arity) +
-                                (task.prompt.repeated ? " or another number of operands, at least 2" : " operands") +
-                                ", got " + std::to_string(arity));
+    refuse(std::to_string(task.shape.arity) +
+               (task.prompt.repeated ? " or another number of operands, 2 to " + std::to_string(most_operands)
+                                     : std::string(" operands")),
+           std::to_string(arity));
   }
   Shape shape = task.shape;
   shape.arity = arity;
@@ -53,7 +58,8 @@ Operands make_operands(const Task& task, int64_t arity, const Bytes& digits, con
   if (digits.ndim() != 1 || count < 2 || (count - 1) % arity != 0 || at[0] < 0 ||
       !std::is_sorted(at, at + count) || at[count - 1] > digits.shape(0)) {
     throw std::invalid_argument(
-        "operands must be digits [N] and ascending offsets [arity * B + 1] within it, B >= 1");
+        "operands must be digits [N] and ascending offsets [arity * B + 1] within it, B >= 1; got digits " +
+        shape_text(digits) + ", offsets " + shape_text(offsets) + " and arity " + std::to_string(arity));
   }
   const Operands operands{digits.data(), at, (count - 1) / arity, arity};
   py::gil_scoped_release release;
@@ -75,6 +81,7 @@ py::tuple filled(const Grid& grid, const Write& write) {
 }
 
 py::tuple sample(const Task& task, const Where& where, int64_t size, int64_t threads) {
+  check_threads(threads);
   const Draw draw = make_draw(task, where);
   const Grid grid = grid_for(task, size, draw.high, draw.shape.arity);
   return filled(grid, [&](Buffers out) { return write_drawn(task, draw, grid, threads, out); });
@@ -82,13 +89,18 @@ py::tuple sample(const Task& task, const Where& where, int64_t size, int64_t thr
 
 py::tuple instances(const Task& task, int64_t arity, const Bytes& digits, const Longs& offsets,
                     std::optional<int64_t> max_length, bool solved, int64_t threads) {
+  check_threads(threads);
+  if (max_length) within(*max_length, 1, std::numeric_limits<int64_t>::max(), "max_length");
   const auto given = make_operands(task, arity, digits, offsets);
   const Grid grid = grid_for(task, given, max_length.value_or(0));
   return filled(grid, [&](Buffers out) { return write_given(task, given, grid, solved, threads, out); });
 }
 
 py::tuple operands(const Task& task, const Where& where, int64_t size, int64_t threads) {
+  check_threads(threads);
   const Draw draw = make_draw(task, where);
+  check_size(size);
+  bytes_of({size, draw.shape.arity, draw.high + int64_t{sizeof(int64_t)}}, 1);  // digits, and offsets
   std::vector<Ragged> parts;
   {
     py::gil_scoped_release release;
@@ -117,7 +129,9 @@ std::vector<Bytes> answers(const Task& task, int64_t arity, const Bytes& digits,
     given.read(i, numbers);
     lengths.clear();
     for (const Number& number : numbers) lengths.push_back(number.length);
-    Bytes answer(task.program->answer_tokens(lengths));
+    const int64_t most = task.program->answer_tokens(lengths);
+    check_columns(most, most);
+    Bytes answer(most);
     const int64_t length = task.program->write(numbers, answer.mutable_data(), nullptr);
     answer.resize({length - 1});  // without EOS
     written.push_back(std::move(answer));
@@ -139,28 +153,40 @@ py::array_t<bool> test_split(const Task& task, int64_t arity, const Bytes& digit
 
 // Tokens of prompts and the most of answers, for operand lengths [B, arity].
 py::tuple sizes(const Task& task, const Longs& lengths) {
-  if (lengths.ndim() != 2) throw std::invalid_argument("expected operand lengths [B, arity]");
+  if (lengths.ndim() != 2) refuse("operand lengths [B, arity]", "shape " + shape_text(lengths));
   const int64_t arity = lengths.shape(1), count = lengths.shape(0);
   shape_of(task, arity);
   Longs prompt(count), answer(count);
   for (int64_t i = 0; i < count; ++i) {
     const Lengths row{lengths.data() + i * arity, static_cast<std::size_t>(arity)};
-    if (std::any_of(row.begin(), row.end(), [](int64_t length) { return length < 1 || length > (int64_t{1} << 40); })) {
-      throw std::invalid_argument("expected operand lengths of at least 1 digit");
-    }
+    for (const int64_t length : row) within(length, 1, most_length, "digits of an operand");
     prompt.mutable_data()[i] = task.prompt_tokens(row);
     answer.mutable_data()[i] = task.program->answer_tokens(row);
   }
   return py::make_tuple(prompt, answer);
 }
 
+// Numbers of states, each below `states`.
+std::vector<std::int32_t> state_numbers(const Longs& table, int64_t states) {
+  std::vector<std::int32_t> numbers;
+  for (const int64_t state : values(table)) {
+    numbers.push_back(static_cast<std::int32_t>(within(state, 0, states - 1, "states")));
+  }
+  return numbers;
+}
+
 Pass make_pass(const Longs& start, const Longs& next, const Bytes& emitted, const Bytes& flush,
                const Bytes& end, bool end_apart) {
-  if (next.ndim() != 2) throw std::invalid_argument("a pass needs transitions [states, symbols]");
+  if (next.ndim() != 2 || next.shape(1) < 1 || emitted.ndim() != 2 ||
+      !std::equal(next.shape(), next.shape() + 2, emitted.shape())) {
+    refuse("a pass with next and emitted [states, symbols]", shape_text(next) + " and " + shape_text(emitted));
+  }
   Pass pass;
-  pass.states = next.shape(0);
-  for (const int64_t state : values(start)) pass.start.push_back(static_cast<std::int32_t>(state));
-  for (const int64_t state : values(next)) pass.next.push_back(static_cast<std::int32_t>(state));
+  pass.states = within(next.shape(0), 1, most_states, "states of a pass");
+  for (const Bytes& list : {flush, end}) check_list(list, pass.states, "flush and end of a pass");
+  check_list(start, -1, "start of a pass");
+  pass.start = state_numbers(start, pass.states);
+  pass.next = state_numbers(next, pass.states);
   pass.emitted = values(emitted);
   pass.flush = values(flush);
   pass.end = values(end);
@@ -168,38 +194,47 @@ Pass make_pass(const Longs& start, const Longs& next, const Bytes& emitted, cons
   return pass;
 }
 
+constexpr int64_t most_control = ignore_target - first_symbol;
+
 std::unique_ptr<Task> column_task(int64_t base, int64_t control, int64_t arity, bool strings, bool last_digit,
                                   bool related, bool from_left, bool padded, bool reversed, int64_t limit,
-                                  const Bytes& separators, std::vector<Pass> passes) {
+                                  const Bytes& separators, const py::sequence& passes) {
   check_base(base);
+  within(arity, 1, 2, "arity");
+  within(control, base, most_control, "control, the number of the first token that is no digit,");
+  check_list(separators, arity - 1, "separators");
   auto task = std::make_unique<Task>();
   task->shape = {static_cast<int>(base), arity, strings, last_digit, related};
   task->prompt = {static_cast<int>(control), padded, reversed, false, values(separators)};
-  if (control < base || separators.size() != arity - 1) {
-    throw std::invalid_argument("expected control tokens after the digits and a separator between operands");
-  }
-  task->program = std::make_unique<ColumnProgram>(task->shape, padded, from_left, limit, std::move(passes));
+  task->program = std::make_unique<ColumnProgram>(task->shape, padded, from_left, limit,
+                                                  list_of<Pass>(passes, "passes"));
   return task;
 }
 
-using Indices = std::vector<std::size_t>;
-
-scratchpads::Pass scratchpad_pass(bool single, Indices reads, std::optional<std::pair<int64_t, std::size_t>> changes,
-                                  Indices last, const Longs& start, const Longs& next, const Bytes& tokens) {
+scratchpads::Pass scratchpad_pass(bool single, const py::sequence& reads,
+                                  std::optional<std::pair<int64_t, std::size_t>> changes, const py::sequence& last,
+                                  const Longs& start, const Longs& next, const Bytes& tokens) {
   using scratchpads::Pass;
   if (next.ndim() != 2 || next.shape(1) < 1 || tokens.ndim() != 3 || tokens.shape(0) != next.shape(0) ||
       tokens.shape(1) != next.shape(1) || tokens.shape(2) > static_cast<int64_t>(Pass::most_tokens)) {
-    throw std::invalid_argument("a pass needs next [states, symbols] and tokens [states, symbols, up to 4]");
+    refuse("a pass with next [states, symbols] and tokens [states, symbols, up to 4]",
+           shape_text(next) + " and " + shape_text(tokens));
   }
+  within(next.shape(0), 1, most_states, "states of a pass");
+  within(next.shape(1), 1, most_states, "symbols of a pass");
+  check_list(start, -1, "start of a pass");
   Pass pass;
   pass.single = single;
-  pass.reads = std::move(reads);
+  pass.reads = list_of<std::size_t>(reads, "reads");
   if (changes) std::tie(pass.changes, pass.changed_by) = *changes;
-  pass.last = std::move(last);
+  pass.last = list_of<std::size_t>(last, "last");
   pass.tokens = static_cast<std::size_t>(tokens.shape(2));
   const auto symbols = static_cast<std::size_t>(next.shape(1));
   pass.shift = static_cast<int>(std::bit_width(symbols - 1));
-  const auto begin = [&pass](int64_t state) { return static_cast<std::int32_t>(state << pass.shift); };
+  within(next.shape(0) << pass.shift, 1, most_states, "entries of a pass, [states, symbols as a power of 2],");
+  const auto begin = [&](int64_t state) {
+    return static_cast<std::int32_t>(within(state, 0, next.shape(0) - 1, "states") << pass.shift);
+  };
   for (py::ssize_t i = 0; i < start.size(); ++i) pass.start.push_back(begin(start.data()[i]));
   pass.table.resize(static_cast<std::size_t>(next.shape(0)) << pass.shift);
   for (std::size_t i = 0; i < static_cast<std::size_t>(next.size()); ++i) {
@@ -212,29 +247,33 @@ scratchpads::Pass scratchpad_pass(bool single, Indices reads, std::optional<std:
 
 using Maybe = std::optional<int64_t>;  // the number of an operand or a track, if any
 using TrackFields = std::tuple<Maybe, bool, int64_t, bool>;
-using PartFields = std::tuple<int64_t, Maybe, Indices, std::uint8_t, int>;
+using PartFields = std::tuple<int64_t, Maybe, py::sequence, std::uint8_t, int>;
 
-std::unique_ptr<Task> scratchpad_task(int64_t base, int64_t segments, const std::vector<TrackFields>& tracks,
-                                      std::vector<scratchpads::Pass> passes, const std::vector<Longs>& runs,
-                                      const std::vector<PartFields>& tail, Maybe turns, Maybe columns, int64_t repeat,
+std::unique_ptr<Task> scratchpad_task(int64_t base, int64_t segments, const py::sequence& tracks,
+                                      const py::sequence& passes, const py::sequence& kinds,
+                                      const py::sequence& tail, Maybe turns, Maybe columns, int64_t repeat,
                                       bool divides, std::uint8_t separator) {
+  check_base(base);
   scratchpads::Tables tables;
   tables.base = static_cast<int>(base);
   tables.segments = segments;
-  for (const auto& [operand, each, moves, single] : tracks) {
+  for (const auto& [operand, each, moves, single] : list_of<TrackFields>(tracks, "tracks")) {
     tables.tracks.push_back({operand.value_or(scratchpads::none), each, moves, single});
   }
-  tables.passes = std::move(passes);
-  if (runs.size() != tables.runs.size()) throw std::invalid_argument("a scratchpad needs runs of 8 kinds of rows");
+  tables.passes = list_of<scratchpads::Pass>(passes, "passes");
+  const auto runs = list_of<Longs>(kinds, "runs [runs, 5, 2]");
+  if (runs.size() != tables.runs.size()) refuse("runs of 8 kinds of rows", std::to_string(runs.size()));
   for (std::size_t kind = 0; kind < runs.size(); ++kind) {
+    if (runs[kind].size() % 10 != 0) refuse("runs of rows [runs, 5, 2]", "shape " + shape_text(runs[kind]));
     const int64_t* at = runs[kind].data();
     for (py::ssize_t left = runs[kind].size(); left >= 10; left -= 10, at += 10) {  // [runs, 5, 2]
       tables.runs[kind].push_back({at[0], at[2], {at[4], at[5]}, {at[6], at[7]}, {at[8], at[9]}});
     }
   }
-  for (const auto& [segment, track, lengths, end, row] : tail) {
-    const auto number = static_cast<scratchpads::Part::Row>(row);
-    tables.tail.push_back({segment, track.value_or(scratchpads::none), lengths, end, number});
+  for (const auto& [segment, track, lengths, end, row] : list_of<PartFields>(tail, "parts of the end")) {
+    const auto number = static_cast<scratchpads::Part::Row>(within(row, 0, 2, "row of a part of the end"));
+    tables.tail.push_back({segment, track.value_or(scratchpads::none), list_of<std::size_t>(lengths, "lengths"), end,
+                           number});
   }
   tables.turns = turns.value_or(scratchpads::none);
   tables.columns = columns.value_or(scratchpads::none);

@@ -157,7 +157,10 @@ std::int64_t draw_length(const Draw& draw, WordStream& words) {
 
 }  // namespace
 
-bool has_distribution(const Shape& shape, Distribution distribution) { return shape.numbers() == 2 ? !shape.strings : alone(distribution); }
+bool has_distribution(const Shape& shape, Distribution distribution) {
+  if (shape.numbers() > 2) return distribution == Distribution::uniform;
+  return shape.numbers() == 2 ? !shape.strings : alone(distribution);
+}
 
 std::int64_t shortest(const Draw& draw) {
   if (draw.distribution == Distribution::kill) return 3;

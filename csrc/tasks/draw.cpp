@@ -16,13 +16,20 @@ constexpr std::array<const char*, 11> distribution_names{
 constexpr int redraws = 4096;
 constexpr std::uint64_t pool_step = ~std::uint64_t{0}, pool_channel = 1;
 
+// At most a few characters of any text, so that the error can be read.
+std::string quoted(const std::string& text) {
+  std::string shown;
+  for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
+  return "'" + shown + (text.size() > 40 ? "...'" : "'");
+}
+
 template <typename Names>
 std::size_t position(const Names& names, const std::string& name, const char* what) {
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   std::string known = names[0];
   for (std::size_t k = 1; k < names.size(); ++k) known.append(", ").append(names[k]);
-  throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got '" + name + "'");
+  throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got " + quoted(name));
 }
 
 bool is_zero(Number number) { return number.length == 1 && number.digits[0] == 0; }
@@ -45,12 +52,20 @@ void check_size(std::int64_t instances) {
   }
 }
 
+void check_length(std::int64_t digits) {
+  if (digits > most_columns) {
+    throw std::invalid_argument("operands of " + std::to_string(digits) +
+                                " digits have more tokens than 32-bit ids can number; give shorter operands");
+  }
+}
+
 void Draw::check() const {
   check_base(shape.base);
   if (low < 1 || high < low) {
     throw std::invalid_argument("lengths must be (low, high) with 1 <= low <= high, got (" +
                                 std::to_string(low) + ", " + std::to_string(high) + ")");
   }
+  check_length(high);
   if (!has_distribution(shape, distribution)) {
     throw std::invalid_argument("distribution '" + name_of(distribution) + "' is for two numbers; this task has " +
                                 std::to_string(shape.numbers()) + (shape.strings ? " strings" : " numbers"));

@@ -74,6 +74,9 @@ struct Ragged {
 // The operands of a batch, in parts that follow each other.
 std::vector<Ragged> draw_operands(const Draw& draw, std::int64_t size, std::int64_t threads);
 
+// Throws std::invalid_argument for an operand of more digits than any instance has tokens.
+void check_length(std::int64_t digits);
+
 // Throws std::invalid_argument for a batch of nothing.
 void check_size(std::int64_t instances);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -135,10 +134,7 @@ Runs write_parts(const Task& task, const Grid& grid, bool solved, std::int64_t t
 }
 
 Grid checked_grid(std::int64_t instances, std::int64_t prompt, std::int64_t answer) {
-  if (prompt + answer > std::numeric_limits<std::int32_t>::max() / 4) {
-    throw std::invalid_argument("an answer to such a problem has up to " + std::to_string(answer) +
-                                " tokens, more than 32-bit ids can number; give shorter operands");
-  }
+  check_columns(prompt + answer, answer);
   return {instances, prompt + answer, prompt - 1};
 }
 
@@ -149,6 +145,13 @@ std::vector<std::int64_t> lengths_up_to(const Shape& shape, std::int64_t longest
 }
 
 }  // namespace
+
+void check_columns(std::int64_t columns, std::int64_t answer) {
+  if (columns > most_columns) {
+    throw std::invalid_argument("an answer to such a problem has up to " + std::to_string(answer) +
+                                " tokens, more than 32-bit ids can number; give shorter operands");
+  }
+}
 
 std::int64_t Task::prompt_tokens(Lengths lengths) const {
   std::int64_t longest = 0, tokens = 1;  // BOS
@@ -177,6 +180,7 @@ void Operands::check(const Shape& shape) const {
 
 Grid grid_for(const Task& task, std::int64_t instances, std::int64_t longest, std::int64_t arity) {
   check_size(instances);
+  check_length(longest);
   const auto lengths = lengths_up_to(task.shape, longest, arity);
   return checked_grid(instances, task.prompt_tokens(lengths), task.program->answer_tokens(lengths));
 }

@@ -79,6 +79,9 @@ struct Buffers {
   std::uint8_t* targets;
 };
 
+// Throws std::invalid_argument for more columns, a prompt and its answer, than ids can number.
+void check_columns(std::int64_t columns, std::int64_t answer);
+
 // The smallest grid for operands of up to `longest` digits each; of given problems, for these if longest
 // is 0. Throws std::invalid_argument for a longest below an operand's length, or for more columns than ids
 // can number.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -9,6 +10,15 @@ namespace arithtf::scratchpads {
 namespace {
 
 std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+// How much work there is, for lengths that no memory would hold too.
+std::int64_t times(std::int64_t a, std::int64_t b) {
+  std::int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product) || product > std::numeric_limits<std::int64_t>::max() / 2) {
+    throw std::invalid_argument("the work of such a problem has more tokens than 64 bits can count; give shorter operands");
+  }
+  return product;
+}
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(std::string("scratchpad tables: ") + what);
@@ -149,30 +159,61 @@ std::uint8_t* write_row(const Tables& tables, const Cells& cells, std::int64_t c
 
 }  // namespace
 
+std::int64_t Tables::row_tokens(std::int64_t row_columns) const {
+  std::int64_t length = 0;
+  for (const Pass& pass : passes) {
+    length += std::ssize(pass.last) + (pass.single ? 0 : (row_columns - 1) * static_cast<std::int64_t>(pass.tokens));
+  }
+  return length;
+}
+
+// Whether a run stays within its row, however many columns that has. All of it is affine in them, and two are the
+// fewest.
+void Tables::check_run(const RowRun& run) const {
+  constexpr std::int64_t fewest = 2, largest = std::int64_t{1} << 20;
+  const auto small = [](const Affine& form) {
+    return form.by_column >= 0 && form.by_column <= largest && form.fixed >= -largest && form.fixed <= largest &&
+           form.at(fewest) >= 0;
+  };
+  require(run.stride >= 1 && run.stride <= std::ssize(passes) * static_cast<std::int64_t>(Pass::most_tokens) &&
+              small(run.first) && small(run.length) && small(run.token),
+          "runs of rows with small numbers");
+  const std::int64_t row = row_tokens(fewest), by_column = row_tokens(fewest + 1) - row;
+  const std::int64_t last = run.token.at(fewest) + (run.length.at(fewest) - 1) * run.stride;
+  require(last < row && run.token.by_column + run.length.by_column * run.stride <= by_column, "runs within their row");
+}
+
 void Tables::check() const {
   check_base(base);
   require((turns == none) == (columns == none), "turns and columns of single operands, or of all");
-  require(turns < 2 && columns < 2, "one of the first two operands for turns and columns");
-  require(repeat >= 1 && !passes.empty() && !tail.empty(), "rows with passes, and an end");
+  require(turns >= none && turns < 2 && columns >= none && columns < 2,
+          "one of the first two operands for turns and columns");
+  require(repeat >= 1 && repeat <= most_repeat && !passes.empty() && passes.size() <= most_passes && !tail.empty(),
+          "rows with passes, and an end");
+  require(segments >= prompt_segments && segments <= most_segments, "segments of the prompt and more, not very many");
   require(tracks.size() <= most_tracks, "few tracks");
   for (const Track& track : tracks) {
-    require(track.operand < 2 && (!track.each || (track.operand == 1 && turns == none)), "tracks of operands");
+    require(track.operand >= none && track.operand < 2 && (!track.each || (track.operand == 1 && turns == none)), "tracks of operands");
     require(track.moves >= -1 && track.moves <= 1, "tracks that move by a cell");
   }
   const auto segment = [&](std::int64_t number) { return number >= 0 && number < segments; };
+  require(row_tokens(2) >= 1, "rows of at least one token");
   for (const auto& kind : runs) {
-    for (const RowRun& run : kind) require(segment(run.segment), "segments of rows");
+    for (const RowRun& run : kind) {
+      require(segment(run.segment), "segments of rows");
+      check_run(run);
+    }
   }
   std::int64_t before = 1;
   for (const Pass& pass : passes) {
     std::int64_t symbols = 1;
+    require(pass.reads.size() <= Pass::most_reads && pass.tokens <= Pass::most_tokens, "few reads and tokens");
     for (const std::size_t track : pass.reads) {
       require(track < tracks.size() && tracks[track].single == pass.single, "tracks to be read");
       symbols *= base;
     }
     const auto count = std::ssize(pass.table);
     const std::int64_t states = count >> pass.shift;
-    require(pass.reads.size() <= Pass::most_reads && pass.tokens <= Pass::most_tokens, "few reads and tokens");
     require(symbols <= std::int64_t{1} << pass.shift && states > 0 && count == states << pass.shift,
            "entries [states, symbols]");
     require(std::ssize(pass.start) == before, "a start for every state of the pass before");
@@ -184,7 +225,7 @@ void Tables::check() const {
     require(std::all_of(pass.last.begin(), pass.last.end(), [&](std::size_t t) { return t < pass.tokens; }),
            "tokens of the last column");
     const bool changes = pass.changes != none;
-    require(!changes || (pass.changes < std::ssize(tracks) && pass.changed_by < pass.tokens &&
+    require(!changes || (pass.changes >= 0 && pass.changes < std::ssize(tracks) && pass.changed_by < pass.tokens &&
                         tracks[size(pass.changes)].single == pass.single),
            "a track that a pass changes");
     for (const Pass::Entry& entry : pass.table) {
@@ -193,7 +234,7 @@ void Tables::check() const {
     }
   }
   for (const Part& part : tail) {
-    require(segment(part.segment) && part.track < std::ssize(tracks), "segments and tracks of the end");
+    require(segment(part.segment) && part.track >= none && part.track < std::ssize(tracks), "segments and tracks of the end");
     require(std::all_of(part.lengths.begin(), part.lengths.end(), [](std::size_t k) { return k < 2; }),
            "lengths of the first two operands at the end");
   }
@@ -222,24 +263,25 @@ Scratchpad::Sizes Scratchpad::sizes(Lengths lengths) const {
   return {turns, columns};
 }
 
-std::int64_t Scratchpad::row_tokens(std::int64_t columns) const {
-  std::int64_t length = 0;
-  for (const Pass& pass : tables_.passes) {
-    length += std::ssize(pass.last) + (pass.single ? 0 : (columns - 1) * static_cast<std::int64_t>(pass.tokens));
+
+std::int64_t Scratchpad::row_stride(Lengths lengths) const {
+  const auto [turns, columns] = sizes(lengths);
+  if (times(turns * tables_.repeat + 1, columns + 2) > most_row_cells) {
+    throw std::invalid_argument("rows of such a problem have more cells than ids can number; give shorter operands");
   }
-  return length;
+  return columns + 2;
 }
 
 std::int64_t Scratchpad::answer_tokens(Lengths lengths) const {
   const auto [turns, columns] = sizes(lengths);
-  std::int64_t tokens = turns * tables_.repeat * row_tokens(columns);
+  std::int64_t tokens = times(times(turns, tables_.repeat), tables_.row_tokens(columns));
   for (const Part& part : tables_.tail) tokens += digits_of(part, lengths) + 1;
   return tokens;
 }
 
 void Scratchpad::expect(Lengths lengths, std::int64_t, RunList& runs) const {
   const auto [turns, columns] = sizes(lengths);
-  const std::int64_t tokens = row_tokens(columns);
+  const std::int64_t tokens = tables_.row_tokens(columns);
   // Rows of operands are numbered like these, from 1 on.
   const std::int64_t first_row = tables_.turns == none ? 1 : 0, last_row = first_row + turns * tables_.repeat - 1;
   std::int64_t token = 1, row = first_row;

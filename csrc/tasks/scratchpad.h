@@ -66,7 +66,9 @@ struct Part {
 };
 
 struct Tables {
-  static constexpr std::size_t most_tracks = 8;
+  static constexpr std::size_t most_tracks = 8, most_passes = 64;
+  static constexpr std::int64_t most_repeat = 1 << 10, most_segments = 1 << 15;
+  static constexpr std::int64_t prompt_segments = 5;  // of two operands or more
 
   int base = 10;
   std::int64_t segments = 0;
@@ -78,8 +80,12 @@ struct Tables {
   std::int64_t columns = none;  // an operand, to have one column more; none: enough for the sum of all operands
   std::int64_t repeat = 1;      // rows in a turn
 
+  std::int64_t row_tokens(std::int64_t row_columns) const;
   // Throws std::invalid_argument for tables that do not fit each other.
   void check() const;
+
+ private:
+  void check_run(const RowRun& run) const;
 };
 
 // How much there is depends on the operands' lengths alone, and so do the runs.
@@ -89,7 +95,7 @@ class Scratchpad final : public Program {
 
   std::int64_t segments() const override { return tables_.segments; }
   std::int64_t answer_tokens(Lengths lengths) const override;
-  std::int64_t row_stride(Lengths lengths) const override { return sizes(lengths).columns + 2; }
+  std::int64_t row_stride(Lengths lengths) const override;
   std::int64_t write(Numbers operands, std::uint8_t* out, RunList* runs) const override;
   void expect(Lengths lengths, std::int64_t room, RunList& runs) const override;
 
@@ -98,7 +104,6 @@ class Scratchpad final : public Program {
     std::int64_t turns, columns;
   };
   Sizes sizes(Lengths lengths) const;
-  std::int64_t row_tokens(std::int64_t columns) const;
 
   Tables tables_;
 };
