@@ -12,7 +12,7 @@ from fuzz_tasks import Call, data_call, known, operands, task_call
 
 from arithtf import _core
 from arithtf.attention import Positions, attention
-from arithtf.certify.contexts import decode_by_table
+from arithtf.evaluate.decode import decode_by_table
 from arithtf.model.local import collect
 from arithtf.tasks import Address, Batch, Draw, Operands, TimesDigit, couplings
 
