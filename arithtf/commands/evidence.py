@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from arithtf.evaluate.sample import longest_of
 from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Model
 from arithtf.recipes import Recipe
-from arithtf.runs import load_model
+from arithtf.runs import RunError, load_model, load_recipe
 
 LENGTHS = (10, 100, 1000)
 COUNT = 1000
@@ -286,6 +287,8 @@ def verify_certificate(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise Misuse(f"{run} has no certificate.json; make one with `arithtf certify {run}`")
     with figures(arguments.json) as take:
+        with contextlib.suppress(RunError):  # the second path reads, and refuses, by itself
+            load_recipe(run)  # warns where fields were edited that no certificate is about
         found = verify(path, run)
         for problem in found.problems:
             say(f"{'does not hold' if found.able else 'cannot be checked'}: {problem}")
@@ -295,6 +298,8 @@ def verify_certificate(arguments: argparse.Namespace) -> int:
                 f"the certificate holds: {count(found.contexts)} local contexts derived and "
                 f"evaluated anew{margin}, in {seconds(found.seconds)}"
             )
+        else:
+            say(f"compared: {path} with config.json and model.safetensors in {run}")
         take([{"valid": found.valid, **asdict(found)}])
     return 0 if found.valid else 1
 
