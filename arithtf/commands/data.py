@@ -9,11 +9,13 @@ from arithtf.origin import portable
 from arithtf.recipes import RECIPES, Recipe, get_recipe
 from arithtf.tasks import (
     Address,
+    ArithmeticTask,
     Batch,
     Coupling,
     Draw,
     Level,
     form_text,
+    segments_text,
     show,
     symbols_text,
     task_to_dict,
@@ -31,11 +33,16 @@ def data(arguments: argparse.Namespace) -> int:
     say(_described(recipe, about(RECIPES.resolve(arguments.recipe), recipe)))
     say(coupling_text(recipe.coupling))
     address, draw = Address(arguments.seed, "train", 1), Draw(recipe.lengths, arguments.show)
-    operands = recipe.arithmetic.operands(address, draw)
-    batch = Batch.of(recipe.arithmetic.sample(address, draw), recipe.coupling)
-    for i in range(arguments.show):
-        say(f"\n{recipe.arithmetic.problem_text(operands, i)}")
-        say(show(recipe.arithmetic, recipe.coupling, batch, i))
+    task, instances = recipe.task, recipe.task.sample(address, draw)
+    batch = Batch.of(instances, recipe.coupling)
+    if isinstance(task, ArithmeticTask):
+        operands = task.operands(address, draw)
+        titles = [task.problem_text(operands, i) for i in range(arguments.show)]
+    else:
+        titles = [segments_text(task, instances, i) for i in range(arguments.show)]
+    for i, title in enumerate(titles):
+        say(f"\n{title}")
+        say(show(task, recipe.coupling, batch, i))
     return 0
 
 

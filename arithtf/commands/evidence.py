@@ -22,6 +22,7 @@ from arithtf.evaluate.suites import MAX_TOKENS
 from arithtf.model import Model
 from arithtf.recipes import Recipe
 from arithtf.runs import RunError, load_model, load_recipe
+from arithtf.tasks import ArithmeticTask
 
 LENGTHS = (10, 100, 1000)
 COUNT = 1000
@@ -60,8 +61,10 @@ def show_sampled(rows: Sequence[Row]) -> None:
         )
         for row in rows
     ]
-    columns = ("answer [95 %]", "whole work [95 %]", "per digit [95 %]")
-    table(("digits", "right", *columns, "grade"), cells)
+    on_operands = rows[0].get("operands", 2) is not None
+    length, each = ("digits", "per digit") if on_operands else ("length", "per token")
+    columns = ("answer [95 %]", "whole work [95 %]", f"{each} [95 %]")
+    table((length, "right", *columns, "grade"), cells)
 
 
 def _problems_text(row: Row) -> str:
@@ -104,7 +107,7 @@ def evaluate_shown(
             nonlocal done
             done += 1
             right = f"{count(row['exact'])} of {count(row['count'])}"
-            update(done, f"{count(row['length'])} digits: {right} right")
+            update(done, f"{step_of(row)}: {right} right")
             record(run, [row])  # last: a full disk must not take the figure along
 
         return evaluate_model(
@@ -113,7 +116,13 @@ def evaluate_shown(
 
 
 def usual_lengths(recipe: Recipe, problems: int) -> tuple[int, ...]:
-    """Those of LENGTHS at which so many problems are a matter of a minute; the first at least."""
+    """Those of LENGTHS at which so many problems are a matter of a minute; the first at least.
+
+    Those trained on, the shortest and the longest, where problems have no operands: a task may
+    not have longer ones.
+    """
+    if not isinstance(recipe.task, ArithmeticTask):
+        return tuple(sorted(set(recipe.lengths)))
     fitting = [n for n in LENGTHS[1:] if longest_of(recipe, n) * problems <= SAMPLE]
     return (LENGTHS[0], *fitting)
 

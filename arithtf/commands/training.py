@@ -11,6 +11,7 @@ from arithtf.console import count, figures, percent, progress, say, seconds
 from arithtf.model import Model
 from arithtf.recipes import Recipe, folder_name, get_recipe, run_name
 from arithtf.runs import read_json, read_lines
+from arithtf.tasks import ArithmeticTask
 from arithtf.train import Metrics
 from arithtf.train import train as train_recipe
 
@@ -52,12 +53,15 @@ def check_shown(recipe: Recipe) -> None:
         Clash: two do, so that it cannot become exact.
     """
     encoding = recipe.model.encoding
+    if not isinstance(recipe.task, ArithmeticTask):
+        return say(
+            f"not checked for conflicts: {recipe.task.name} is no task on operands, so what its "
+            "problems show at all lengths cannot be enumerated"
+        )
     if not recipe.model.windowed:
         return say("not checked for conflicts: a query sees no finite local context")
     try:
-        found = check_task(
-            recipe.arithmetic, recipe.coupling, encoding.windows, sinks=encoding.sinks
-        )
+        found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
     except Clash as clash:
         raise Clash(f"{clash}. No training makes it exact; --anyway trains it") from None
     except CannotCertify as reason:

@@ -6,8 +6,8 @@
 | distribution | how the problems were drawn; "every" if each was taken once |
 | grade | "sampled" (random problems), "exhaustive" (every problem of a small split) or "stressed" |
 |  | (adversarial suites up to a stated length) |
-| length | digits of the longest operand |
-| operands | how many operands a problem has |
+| length | digits of the longest operand, or the size of a problem without operands |
+| operands | how many operands a problem has; null of a task without operands |
 | left, right | digits of the first, the second operand; null where they vary |
 | chain, place | the longest run of columns that carry, and its first column; null where they vary |
 | drawn, count | problems drawn, and how many different ones they are; all else is about these |
@@ -146,6 +146,8 @@ def by_suite(rows: Iterable[Row]) -> list[tuple[str, str, list[Row]]]:
 
 def step_of(row: Mapping[str, Any]) -> str:
     """What a suite's rows are shown by; empty where they are shown together."""
+    if row["suite"] == "sampled" and row.get("operands", 2) is None:
+        return f"length {row['length']:,}"
     if row["suite"] in ("sampled", "carry"):
         return shape_text((row["length"],))
     return size_text(row) if row["suite"] == "ladder" else ""

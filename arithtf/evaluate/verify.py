@@ -26,7 +26,8 @@ from arithtf.encodings import Encoding
 from arithtf.evaluate.groups import batches
 from arithtf.evaluate.local import is_windowed
 from arithtf.model import Model, Transformer
-from arithtf.tasks import IGNORE, NO_ID, ArithmeticTask, Batch, Coupling, Operands
+from arithtf.tasks import NO_ID, ArithmeticTask, Batch, Coupling, Operands
+from arithtf.tasks.instances import Tokens
 from arithtf.threads import in_parallel
 
 CHUNK = 4096
@@ -177,7 +178,8 @@ def _jobs(batch: Batch, chunk: int, *, streamed: bool, dense: bool) -> list[_Job
     if streamed and queries > chunk:
         jobs = []
         for row in range(rows):
-            asked = np.flatnonzero(batch.asked[row] != IGNORE)
+            wanted = batch.asked[row].reshape(queries, -1) != _ignored(batch.targets)
+            asked = np.flatnonzero(wanted.any(1))
             end = batch.start + int(asked.max(initial=0)) + 1
             for first in range(batch.start, end, chunk):
                 part = slice(first, min(first + chunk, end))
@@ -203,21 +205,38 @@ def _inputs(batch: Batch, job: _Job, reach: _Reach | None) -> tuple[list[npt.NDA
     )
 
 
-def _judge(logits: Tensor, targets: npt.NDArray[np.uint8], place: int) -> Verdict:
-    """The verdict on logits [B, Q, V] by targets [B, Q] from answer place `place` on."""
-    target = torch.from_numpy(np.ascontiguousarray(targets)).to(logits.device).long()
-    asked = target != IGNORE
-    target = torch.where(asked, target, 0)[..., None]
-    predicted = logits.argmax(-1, keepdim=True)
+def _judge(logits: Tensor | Sequence[Tensor], targets: Tokens, place: int) -> Verdict:
+    """The verdict on logits [B, Q, V] by targets [B, Q] from answer place `place` on.
+
+    Where tokens have F factors, on F such logits by targets [B, Q, F], each factor an answer token.
+    """
+    parts = [logits] if isinstance(logits, Tensor) else list(logits)
+    given = targets.reshape(*targets.shape[:2], len(parts)).astype(np.int64)
+    target = torch.from_numpy(given).to(parts[0].device)
+    asked = target != _ignored(targets)
+    target = torch.where(asked, target, 0)
+    judged = [_margin(part, target[..., f : f + 1]) for f, part in enumerate(parts)]
+    margin, wrong = (torch.cat(found, -1) for found in zip(*judged, strict=True))
+    wrong &= asked
+    exact = ~wrong.flatten(1).any(1)
+    first = torch.where(exact, -1, place + wrong.any(-1).int().argmax(1))
+    margin = torch.where(asked, margin, torch.inf).flatten(1).amin(1).float()
+    tokens, mistakes = (x.flatten(1).sum(1) for x in (asked, wrong))
+    return Verdict(*(x.cpu().numpy() for x in (exact, tokens, mistakes, first, margin)))
+
+
+def _margin(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Margins of targets [B, Q, 1] by logits [B, Q, V], and where another token is the argmax."""
     own = logits.gather(-1, target)
-    margin = (own - logits.scatter(-1, target, -torch.inf).amax(-1, keepdim=True))[..., 0]
+    margin = own - logits.scatter(-1, target, -torch.inf).amax(-1, keepdim=True)
     # A NaN is never right, whatever argmax makes of it.
     margin = torch.where(margin.isnan(), -torch.inf, margin)
-    wrong = ((predicted != target)[..., 0] | (margin == -torch.inf)) & asked
-    exact = ~wrong.any(1)
-    first = torch.where(exact, -1, place + wrong.int().argmax(1))
-    margin = torch.where(asked, margin, torch.inf).amin(1).float()
-    return Verdict(*(x.cpu().numpy() for x in (exact, asked.sum(1), wrong.sum(1), first, margin)))
+    return margin, (logits.argmax(-1, keepdim=True) != target) | (margin == -torch.inf)
+
+
+def _ignored(targets: Tokens) -> int:
+    """The target of a column where nothing is predicted."""
+    return int(np.iinfo(targets.dtype).max)
 
 
 class _Reach:

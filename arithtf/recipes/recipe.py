@@ -40,8 +40,9 @@ class Recipe:
         local: if positive, a step learns from so many local contexts instead of from all columns
             of a batch. For models with one windowed attention block (`arithtf.train.data`).
         pool: the batches whose distinct local contexts, each once, are then the training set.
-        problems: if any, steps learn from these alone, as a person writes them, in one random order
-            after another; `lengths` then only says what evaluations take for short.
+        problems: of a task on operands; if any, steps learn from these alone, as a person writes
+            them, in one random order after another; `lengths` then only says what evaluations take
+            for short.
         log_every, checkpoint_every: steps between metrics lines and between checkpoints.
         threads: torch's threads on a CPU. Part of the recipe, because sums in another order round
             to other weights; 1, because small models lose by sharing (see `arithtf.threads`).
@@ -84,7 +85,7 @@ class Recipe:
             raise ValueError(f"local must not be negative, got {self.local}")
         object.__setattr__(self, "problems", tuple(self.problems))
         for problem in self.problems:
-            self.task.parse(problem)
+            self.arithmetic.parse(problem)
         if self.local and self.pool * self.batch < len(self.problems):
             raise ValueError(
                 f"expected a pool of batches that hold all {len(self.problems)} problems, got "
@@ -123,8 +124,11 @@ class Recipe:
 
     @property
     def trained_on(self) -> str:
-        """Operands of the problems trained on, for people: "1 to 10 digits"."""
-        return self.arithmetic.describe_lengths(self.lengths)
+        """Problems trained on, for people: "1 to 10 digits"; without operands "lengths 1 to 10"."""
+        if isinstance(self.task, ArithmeticTask):
+            return self.task.describe_lengths(self.lengths)
+        low, high = self.lengths
+        return f"lengths {low} to {high}" if low < high else f"length {low}"
 
     @property
     def budget(self) -> str:

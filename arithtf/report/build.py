@@ -102,7 +102,8 @@ def verdict(evidence: Evidence) -> Headline:
     if certificate is None:
         claim = f"A model that learns {task}, not certified"
         because = f"{trained} {evidence.open_reason}"
-        return Headline("open", "NOT CERTIFIED YET", claim, because)
+        text = "NOT CERTIFIED YET" if evidence.on_operands else "SAMPLED"
+        return Headline("open", text, claim, because)
     if not evidence.certified:
         text = "NOT CERTIFIED" if certificate["verdict"] == "refused" else "WRONG"
         because = f"{trained} {_sentence(certificate['reason'])}"
@@ -210,6 +211,8 @@ def _certificate_facts(certificate: Any) -> list[tuple[str, str]]:
 def commands(evidence: Evidence) -> list[str]:
     """The commands that make this run and its report again."""
     run = evidence.quoted
+    if not evidence.on_operands:
+        return [evidence.train_command, f"arithtf evaluate {run}", f"arithtf report {run}"]
     return [
         evidence.train_command,
         f"arithtf certify {run}",

@@ -22,6 +22,7 @@ from arithtf.runs import (
     weights_changes,
     weights_hash,
 )
+from arithtf.tasks import ArithmeticTask
 from arithtf.train.loop import TIMING
 from arithtf.train.metrics import METRICS
 
@@ -169,6 +170,11 @@ class Evidence:
         return quote(str(self.run))
 
     @property
+    def on_operands(self) -> bool:
+        """The task is one on operands, as certificates and suites need it."""
+        return isinstance(self.recipe.task, ArithmeticTask)
+
+    @property
     def certified(self) -> bool:
         """The certificate says so, and no problem speaks against it."""
         return (
@@ -298,6 +304,8 @@ def _certificate(run: Path, recipe: Recipe, weights: str) -> tuple[Row | None, s
     """The certificate if it is good for this recipe and these weights, else why not."""
     path = run / "certificate.json"
     if not path.exists():
+        if not isinstance(recipe.task, ArithmeticTask):
+            return None, "Nothing is proved: only tasks on operands can be certified."
         return None, "Nothing is proved yet: there is no certificate."
     try:
         certificate = Certificate.load(path).to_dict()

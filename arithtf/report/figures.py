@@ -53,11 +53,11 @@ def accuracy(evidence: Evidence) -> Drawn:
     """Exact match against length."""
     points, trained = evidence.points, evidence.recipe.lengths
     if not points and not evidence.certified:
-        return Drawn(
-            "accuracy",
-            caption="Nothing was measured yet. Sample it, or stress it up to a million digits:",
-            command=f"arithtf evaluate {evidence.quoted}\narithtf stress {evidence.quoted}",
-        )
+        command, what = f"arithtf evaluate {evidence.quoted}", "Sample it:"
+        if evidence.on_operands:
+            command += f"\narithtf stress {evidence.quoted}"
+            what = "Sample it, or stress it up to a million digits:"
+        return Drawn("accuracy", caption=f"Nothing was measured yet. {what}", command=command)
     sampled = [p for p in points if p.grade == "sampled"]
     stressed = [p for p in points if p.grade == "stressed"]
     every = [p for p in points if p.grade == "exhaustive"]
@@ -82,7 +82,7 @@ def accuracy(evidence: Evidence) -> Drawn:
 
 def carry(evidence: Evidence) -> Drawn:
     """Exact match by chain length and place."""
-    if not isinstance(evidence.recipe.arithmetic, Addition):
+    if not isinstance(evidence.recipe.task, Addition):
         return Drawn("carry", caption="Carry chains by length and place are drawn for sums alone.")
     what = (
         "Longest carry chain of a sum, by its length and by the column where it begins (0 is the "
@@ -94,6 +94,8 @@ def carry(evidence: Evidence) -> Drawn:
 
 def grid(evidence: Evidence) -> Drawn:
     """Exact match by the lengths of both operands."""
+    if not evidence.on_operands:
+        return Drawn("grid", caption="Problems have no operands: there are no unequal lengths.")
     if evidence.recipe.arithmetic.arity < 2:
         return Drawn("grid", caption="Problems have one operand: there are no unequal lengths.")
     sides = ("digits of the first operand", "digits of the second")
@@ -118,6 +120,8 @@ def _heat(
 def margins(evidence: Evidence) -> Drawn:
     """Margins of all local contexts."""
     certificate = evidence.certificate
+    if certificate is None and not evidence.on_operands:
+        return Drawn("margins", caption="Only tasks on operands can be certified.")
     if certificate is None:
         return Drawn(
             "margins",
@@ -148,6 +152,8 @@ def attention(evidence: Evidence, model: Model | None) -> Drawn:
             command=evidence.train_command + " --resume",
         )
     recipe = evidence.recipe
+    if not evidence.on_operands:
+        return Drawn("attention", caption="Attention is drawn for problems on operands alone.")
     try:
         task = recipe.arithmetic
         problem = task.parse(EXAMPLE if isinstance(task, Addition) else task.example)

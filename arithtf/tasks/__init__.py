@@ -23,7 +23,7 @@ from arithtf.tasks.base import TASKS, Address, Draw, Split, Task
 from arithtf.tasks.coupling import NO_ID, Coupling, Level, Place
 from arithtf.tasks.instances import IGNORE, Batch, Ids, Instances, Segments
 from arithtf.tasks.registry import task_from_dict, task_to_dict
-from arithtf.tasks.show import form_text, show, symbols_text
+from arithtf.tasks.show import form_text, segments_text, show, symbols_text
 from arithtf.tasks.vocabulary import FactoredVocabulary, Vocabulary
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "as_arithmetic",
     "couplings",
     "form_text",
+    "segments_text",
     "show",
     "symbols_text",
     "task_from_dict",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from arithtf.tasks.base import Task
-from arithtf.tasks.coupling import NO_ID, Coupling, Place
-from arithtf.tasks.instances import Batch
+from arithtf.tasks.coupling import NO_ID, Coupling, Place, segment_numbers
+from arithtf.tasks.instances import Batch, Instances
+from arithtf.tasks.vocabulary import Vocabulary
 
 SYMBOLS = {
     "left": "the token's index in its segment",
@@ -44,6 +45,32 @@ def symbols_text(coupling: Coupling) -> str:
     return "; ".join(f"{name}: {SYMBOLS[name]}" for name in used)
 
 
+def segments_text(task: Task, instances: Instances, i: int) -> str:
+    """The tokens of instance i by segment, in order: "key 7, value 4, key 3, value 1, asked 7".
+
+    Args:
+        task: the task they came from.
+        instances: of any task.
+        i: number of the instance.
+    """
+    parts: list[tuple[int, list[str]]] = []
+    for number, token in zip(segment_numbers(instances)[i], instances.tokens[i], strict=True):
+        if number == NO_ID:
+            continue
+        if not parts or parts[-1][0] != number:
+            parts.append((int(number), []))
+        parts[-1][1].append(_word(task.vocabulary, token))
+    names = instances.segments.names
+    return ", ".join(f"{names[number]} {' '.join(words)}" for number, words in parts)
+
+
+def _word(vocabulary: Vocabulary, token: object) -> str:
+    """A token as text; the factors of one that has several with "/" between them."""
+    numbers = np.atleast_1d(np.asarray(token)).tolist()
+    words = zip(vocabulary.factors, numbers, strict=True)
+    return "/".join(factor.token_text(number) for factor, number in words)
+
+
 def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool = False) -> str:
     """Instance i of a batch as text: a line each for tokens, ids per level and side, and targets.
 
@@ -68,7 +95,11 @@ def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool 
     vocabulary = task.vocabulary
     tokens = batch.tokens[i]
     # Columns to be decoded hold PAD but have ids: they are part of the instance.
-    used = (tokens != vocabulary.pad) | (batch.key_ids[i] != NO_ID).any(axis=0)
+    used = (batch.key_ids[i] != NO_ID).any(axis=0)
+    if batch.instances is not None:
+        used |= segment_numbers(batch.instances)[i] != NO_ID
+    else:
+        used |= tokens != vocabulary.pad
     shown = [t for t in range(width) if padding or used[t]]
 
     def ids(row: object) -> list[str]:
@@ -76,13 +107,13 @@ def show(task: Task, coupling: Coupling, batch: Batch, i: int, *, padding: bool 
         return ["." if value == NO_ID else str(value) for value in values]
 
     rows = [("column", [str(t) for t in shown])]
-    rows.append(("token", [vocabulary.token_text(int(tokens[t])) for t in shown]))
+    rows.append(("token", [_word(vocabulary, tokens[t]) for t in shown]))
     for number, level in enumerate(coupling.levels):
         rows.append((f"{level.name}: is", ids(batch.key_ids[i, number])))
         rows.append((f"{level.name}: to come", ids(batch.query_ids[i, number])))
     ignore = np.iinfo(batch.targets.dtype).max
-    targets = [int(batch.targets[i, t]) for t in shown]
-    rows.append(("target", ["." if t == ignore else vocabulary.token_text(t) for t in targets]))
+    asked = [(batch.targets[i, t], (batch.targets[i, t] == ignore).any()) for t in shown]
+    rows.append(("target", ["." if no else _word(vocabulary, t) for t, no in asked]))
     head = max(len(name) for name, _ in rows)
     cell = max(len(text) for _, texts in rows for text in texts)
     return "\n".join(
