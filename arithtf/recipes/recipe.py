@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,7 @@ class Recipe:
         lo, hi = self.lengths
         if not 1 <= lo <= hi:
             raise ValueError(f"lengths must be (lo, hi) with 1 <= lo <= hi, got {self.lengths}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+        self._check_optimiser()
         if self.local and not self.model.local:
             raise ValueError(
                 "local > 0 needs predictions that depend on local contexts alone: one attention "
@@ -112,6 +112,35 @@ class Recipe:
                 f"the model reads {self.model.levels} levels of ids, coupling "
                 f"{self.coupling.name!r} has {len(self.coupling.levels)}"
             )
+
+    def _check_optimiser(self) -> None:
+        """Check numbers that would only fail in the middle of training, NaN among them.
+
+        Raises:
+            ValueError: one out of its range.
+        """
+        first, second = self.betas
+        ranges = (
+            ("seed", 0 <= self.seed < 1 << 64, "0 .. 2^64 - 1, a 64-bit word"),
+            ("learning_rate", 0 <= self.learning_rate < inf, "a finite number from 0, like 0.003"),
+            ("warmup", self.warmup >= 0, "0 or more steps, like 50"),
+            ("final_rate", 0 <= self.final_rate <= 1, "0 .. 1, a share of the peak, like 0.02"),
+            (
+                "betas",
+                0 <= first < 1 and 0 <= second < 1,
+                "two numbers in [0, 1), like (0.9, 0.95)",
+            ),
+            (
+                "weight_decay",
+                0 <= self.weight_decay < inf,
+                "a finite number of 0 or more, like 0.1",
+            ),
+            ("clip", self.clip > 0, "a number above 0, like 1.0"),
+        )
+        for name, good, expected in ranges:
+            if not good:
+                got = getattr(self, name)
+                raise ValueError(f"expected {name} to be {expected}; got {got}: set {name}=...")
 
     @property
     def arithmetic(self) -> ArithmeticTask:

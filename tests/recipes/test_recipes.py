@@ -221,3 +221,28 @@ def test_a_model_has_the_vocabulary_of_every_factor():
     for wrong in (4, (4,), (3, 4), (4, 3, 2)):
         with pytest.raises(ValueError, match=r"the task states \(4, 3\); build it with"):
             replace(recipe, model=replace(recipe.model, vocabulary=wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("seed", -1),
+        ("seed", 1 << 64),
+        ("learning_rate", -1.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("warmup", -1),
+        ("final_rate", 1.5),
+        ("final_rate", float("nan")),
+        ("betas", (0.9, 1.0)),
+        ("betas", (-0.1, 0.9)),
+        ("weight_decay", -0.1),
+        ("weight_decay", float("nan")),
+        ("clip", 0.0),
+        ("clip", float("nan")),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_written(name, bad):
+    recipe = get_recipe("addition")
+    with pytest.raises(ValueError, match=rf"expected {name} to be .*; got .*: set {name}="):
+        replace(recipe, **{name: bad})
