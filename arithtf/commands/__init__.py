@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from arithtf.commands.arguments import (
+    any_lengths,
     file,
     lengths,
     new_file,
@@ -135,7 +136,7 @@ COMMANDS = {
             _argument(
                 "--lengths",
                 "digits of every operand (1 to 10^9)",
-                type=lengths,
+                type=any_lengths,
                 metavar="N,N,...",
             ),
             _flag("--json", "a list of objects with length and exact"),

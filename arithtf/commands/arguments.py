@@ -45,6 +45,11 @@ def lengths(text: str) -> tuple[int, ...]:
     return tuple(whole(1, 10**8)(part) for part in text.split(","))
 
 
+def any_lengths(text: str) -> tuple[int, ...]:
+    """The same without a limit, where a length costs nothing."""
+    return tuple(whole(1)(part) for part in text.split(","))
+
+
 def spans(text: str) -> tuple[int, ...]:
     """Lengths with commas, and spans: 1-3,7 is 1, 2, 3, 7."""
     found: list[int] = []
