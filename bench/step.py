@@ -30,7 +30,9 @@ def step(recipes: Sequence[str] = ("addition", "multiplication")) -> Iterator[Ro
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for name in recipes:
-        recipe = replace(get_recipe(name), steps=WARM + 2 * STEPS, log_every=10**6, pool=16)
+        recipe = replace(
+            get_recipe(name), steps=WARM + 2 * STEPS, log_every=10**6, local_batches=16
+        )
         loop = Loop(recipe, None, device)
         given = [inputs for inputs, _ in batches(recipe, 1, device)]
         for i in range(WARM):

@@ -28,6 +28,7 @@ from arithtf.certify.provable import (
     Clash,
     check_task,
     require_provable,
+    require_provable_config,
 )
 from arithtf.certify.verify import Verification, verify_certificate
 from arithtf.model import ContextSet, collect
@@ -55,6 +56,7 @@ __all__ = [
     "layouts",
     "render_context",
     "require_provable",
+    "require_provable_config",
     "run_tour",
     "verify_certificate",
 ]

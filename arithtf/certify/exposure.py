@@ -50,7 +50,7 @@ def exposure(recipe: Recipe) -> Exposure:
 
     def batches() -> Iterator[Batch]:
         nonlocal queries
-        for step in range(1, (recipe.pool if recipe.local else recipe.steps) + 1):
+        for step in range(1, (recipe.local_batches if recipe.local else recipe.steps) + 1):
             batch = drawn(recipe, step)
             queries += int((batch.targets != IGNORE).sum())
             yield batch

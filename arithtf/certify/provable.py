@@ -85,13 +85,30 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
     Raises:
         CannotCertify: they do not.
     """
-    config, encoding = model.config, model.config.encoding
-    if type(model) is not Transformer or type(config) is not ModelConfig:
-        what = type(config if type(model) is Transformer else model).__name__
-        raise CannotCertify(
-            f"{what} is a model of somebody's own: what its predictions depend on and how they "
-            "round is not known; arithtf's Transformer can be certified"
-        )
+    require_provable_config(model.config, task, coupling)
+    if type(model) is not Transformer:
+        raise _foreign(model)
+    _require_weights(model)
+    _require_float32(model)
+    return model
+
+
+def _foreign(model: object) -> CannotCertify:
+    return CannotCertify(
+        f"{type(model).__name__} is a model of somebody's own: what its predictions depend on and "
+        "how they round is not known; arithtf's Transformer can be certified"
+    )
+
+
+def require_provable_config(config: ModelConfig, task: Task, coupling: Coupling) -> None:
+    """Check that predictions of such a model depend on a finite local context; needs no weights.
+
+    Raises:
+        CannotCertify: they do not.
+    """
+    encoding = config.encoding
+    if type(config) is not ModelConfig:
+        raise _foreign(config)
     attention = config.blocks.count("attention")
     if attention != 1:
         raise CannotCertify(
@@ -123,9 +140,6 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
             f"mechanism {encoding.mechanism.name!r} has no rounding bound; use one of {_bounded()}"
         )
     _require_arithmetic(config)
-    _require_weights(model)
-    _require_float32(model)
-    return model
 
 
 def _bounded() -> list[str]:

@@ -55,7 +55,7 @@ def teach(arguments: argparse.Namespace) -> int:
             recipe,
             seed=seed,
             problems=found.problems,
-            pool=max(recipe.pool, -(-len(found.problems) // recipe.batch)),
+            local_batches=max(recipe.local_batches, -(-len(found.problems) // recipe.batch)),
         )
         run = out / f"seed-{seed}"
         begun = (run / "config.json").exists()

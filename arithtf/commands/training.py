@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from arithtf.certify import CannotCertify, Clash, check_task
+from arithtf.certify import CannotCertify, Clash, check_task, require_provable_config
 from arithtf.console import count, figures, percent, progress, say, seconds
 from arithtf.model import Model
 from arithtf.recipes import Recipe, folder_name, get_recipe, run_name
@@ -31,7 +31,7 @@ def train(arguments: argparse.Namespace) -> int:
         if not arguments.anyway and not arguments.resume:
             check_shown(recipe)
         model = train_shown(recipe, out, resume=arguments.resume)
-        say(f"next: arithtf certify {out}")
+        say(f"next: arithtf {'certify' if _provable(recipe) is None else 'evaluate'} {out}")
         if arguments.json:
             take([_figures(recipe, out, model)])
     return 0
@@ -58,15 +58,25 @@ def check_shown(recipe: Recipe) -> None:
             f"not checked for conflicts: {recipe.task.name} is no task on operands, so what its "
             "problems show at all lengths cannot be enumerated"
         )
-    if not recipe.model.windowed:
-        return say("not checked for conflicts: a query sees no finite local context")
+    reason = _provable(recipe)
+    if reason is not None and not recipe.model.windowed:
+        return say(f"not checked for conflicts: {reason}")
     try:
         found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
     except Clash as clash:
         raise Clash(f"{clash}. No training makes it exact; --anyway trains it") from None
-    except CannotCertify as reason:
-        return say(f"not checked for conflicts: {reason}")
+    except CannotCertify as unknown:
+        return say(f"not checked for conflicts: {unknown}")
     say(f"checked: {count(len(found.contexts.target))} local contexts at all lengths, no conflict")
+
+
+def _provable(recipe: Recipe) -> CannotCertify | None:
+    """Why no model of a recipe can be certified; None if one might."""
+    try:
+        require_provable_config(recipe.model, recipe.task, recipe.coupling)
+    except CannotCertify as reason:
+        return reason
+    return None
 
 
 def train_shown(recipe: Recipe, out: Path, *, resume: bool = False) -> Model:

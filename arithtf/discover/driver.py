@@ -28,13 +28,13 @@ _SCHEDULE = (
     "lengths",
     "batch",
     "local",
-    "pool",
+    "local_batches",
     "steps",
     "learning_rate",
     "warmup",
     "weight_decay",
 )
-_POOL = 4  # times as many problems from which a scratchpad's contexts are collected
+_MORE = 4  # times as many problems from which a scratchpad's contexts are collected
 _DECAY = 0.1  # weight decay on scratchpads
 
 
@@ -133,7 +133,7 @@ class Discoverer:
             if not self._search.enumerable:
                 recipe = recipe_of(self._task, coupling, windows, seed=0)
                 if recipe.local and collected(recipe).conflicts():
-                    why = f"two of {recipe.pool * recipe.batch:,} training problems clash"
+                    why = f"two of {recipe.local_batches * recipe.batch:,} training problems clash"
                     self._clashing.append((coupling, windows, why))
                     continue
                 self._clashing.append((coupling, windows, self._refuse(coupling, windows) or ""))
@@ -257,7 +257,7 @@ def recipe_of(task: Task, coupling: Coupling, windows: Windows, *, seed: int) ->
         hidden *= 2
         schedule |= {
             "lengths": (1, settings.lengths[1]),
-            "pool": _POOL * settings.pool,
+            "local_batches": _MORE * settings.local_batches,
             "weight_decay": _DECAY,
         }
     encoding = Encoding(

@@ -80,7 +80,7 @@ def modular_addition(task: tasks.ModularAddition) -> Recipe:
         steps = 1500 if size < 200 else 2500 if size < 500 else 4000
         if digits and residue > task.base:
             # Problems show too many of the contexts too rarely: modulo 250, 96 less than ten times.
-            steps, local = 800 if size < 200 else 2000, {"local": 1024, "pool": 800}
+            steps, local = 800 if size < 200 else 2000, {"local": 1024, "local_batches": 800}
     return _build(
         task,
         couplings.modular_columns(task),

@@ -40,7 +40,9 @@ class Recipe:
         seed: of the weights and of the data.
         local: if positive, a step learns from so many local contexts instead of from all columns
             of a batch. For models with one windowed attention block (`arithtf.train.data`).
-        pool: the batches whose distinct local contexts, each once, are then the training set.
+        local_batches: those whose distinct local contexts, each once, are then the training set.
+        pool: if positive, all problems come from a pool of so many, drawn once for the seed; 0:
+            every step draws new ones.
         problems: of a task on operands; if any, steps learn from these alone, as a person writes
             them, in one random order after another; `lengths` then only says what evaluations take
             for short.
@@ -69,7 +71,8 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     local: int = 0
-    pool: int = 128
+    local_batches: int = 128
+    pool: int = 0
     problems: tuple[str, ...] = ()
     log_every: int = 50
     checkpoint_every: int = 500
@@ -79,18 +82,23 @@ class Recipe:
         object.__setattr__(self, "name", self.name or self.task.name)
         for part in ("objective", "schedule"):
             object.__setattr__(self, part, absolute(getattr(self, part)))
-        for name in ("batch", "steps", "pool", "log_every", "checkpoint_every", "threads"):
+        for name in ("batch", "steps", "local_batches", "log_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.pool < 0 or (self.pool and self.problems):
+            raise ValueError(
+                f"expected pool >= 0, and 0 beside problems of your own, got {self.pool}; a pool "
+                "of problems is drawn, problems are given"
+            )
         if self.local < 0:
             raise ValueError(f"local must not be negative, got {self.local}")
         object.__setattr__(self, "problems", tuple(self.problems))
         for problem in self.problems:
             self.arithmetic.parse(problem)
-        if self.local and self.pool * self.batch < len(self.problems):
+        if self.local and self.local_batches * self.batch < len(self.problems):
             raise ValueError(
-                f"expected a pool of batches that hold all {len(self.problems)} problems, got "
-                f"{self.pool} of {self.batch}"
+                f"expected local_batches that hold all {len(self.problems)} problems, got "
+                f"{self.local_batches} of {self.batch}"
             )
         lo, hi = self.lengths
         if not 1 <= lo <= hi:
@@ -162,13 +170,13 @@ class Recipe:
     @property
     def budget(self) -> str:
         """What the steps learn from, for people."""
-        given = len(self.problems)
+        given, shown = len(self.problems) or self.pool, self.local_batches * self.batch
         if not self.local:
             chosen = f" out of {given:,}" if given else ""
             return f"{self.steps:,} steps of {self.batch:,} problems{chosen}"
         return (
             f"{self.steps:,} steps of {self.local:,} of the distinct local contexts of "
-            f"{given or self.pool * self.batch:,} problems"
+            f"{min(given or shown, shown):,} problems"
         )
 
     def to_dict(self) -> dict[str, Any]:

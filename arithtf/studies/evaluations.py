@@ -169,7 +169,7 @@ class Exposure:
         recipe = load_recipe(run)
         found = exposure(recipe)
         least, tenth, median = np.percentile(found.shown, [1, 10, 50]).tolist()
-        instances = (recipe.pool if recipe.local else recipe.steps) * recipe.batch
+        instances = (recipe.local_batches if recipe.local else recipe.steps) * recipe.batch
         never = int((found.shown == 0).sum())
         facts: Row = {"queries": found.queries, "instances": instances}
         for name, value, worst in (

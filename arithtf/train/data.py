@@ -77,7 +77,7 @@ def drawn(recipe: Recipe, step: int) -> Batch:
         chosen = [given.problem(int(row)) for row in rows]
         operands = Operands.from_digits(chosen, arity=given.arity)
         return Batch.of(recipe.arithmetic.instances(operands), recipe.coupling)
-    drawn_by = Draw(recipe.lengths, recipe.batch)
+    drawn_by = Draw(recipe.lengths, recipe.batch, pool=recipe.pool)
     return Batch.of(
         recipe.task.sample(Address(recipe.seed, "train", step), drawn_by), recipe.coupling
     )
@@ -146,7 +146,7 @@ def instances(batch: Batch) -> Inputs:
 
 
 class LocalContexts:
-    """The distinct local contexts of a recipe's first `pool` batches, a training set by itself.
+    """The distinct local contexts of a recipe's first batches, a training set by itself.
 
     For a model with one windowed attention block the logits of a column are a function of its local
     context. Problems repeat theirs many times, and some a thousand times as often as others; here
@@ -200,8 +200,8 @@ class LocalContexts:
 
 
 def collected(recipe: Recipe) -> _core.ContextCollector:
-    """The contexts that a recipe's first `pool` batches show."""
+    """The contexts that a recipe's first `local_batches` batches show."""
     encoding = recipe.model.encoding
     windows = [window for window in encoding.pairs() if window is not None]
-    batches = (drawn(recipe, step) for step in range(1, recipe.pool + 1))
+    batches = (drawn(recipe, step) for step in range(1, recipe.local_batches + 1))
     return collect(batches, windows, encoding.sinks)

@@ -76,7 +76,7 @@ def test_training_shows_nearly_every_context_of_the_large_tasks(name, most):
 
 
 def test_contexts_that_are_trained_on_in_turns_are_shown_equally_often():
-    recipe = replace(get_recipe("running-sum"), pool=2, local=100, steps=30)
+    recipe = replace(get_recipe("running-sum"), local_batches=2, local=100, steps=30)
     found = exposure(recipe)
     shown = found.shown[found.shown > 0]
     assert 0 < len(shown) < len(found.shown)

@@ -215,7 +215,7 @@ def test_a_found_coupling_of_a_sheet_is_trained_on_more_than_the_ready_one():
     windows = ((0, 0),) * len(coupling.levels)
     recipe = recipe_of(task, coupling, windows, seed=3)
     assert recipe.lengths == (1, ready.lengths[1])
-    assert recipe.pool > ready.pool
+    assert recipe.local_batches > ready.local_batches
     assert recipe.model.hidden > ready.model.hidden
     assert (recipe.local, recipe.steps, recipe.seed) == (ready.local, ready.steps, 3)
     assert recipe.model.encoding.head_levels == tuple(range(8))

@@ -42,7 +42,7 @@ def test_a_recipe_loses_what_it_has(name):
             assert columns * ablated.batch <= recipe.local < columns * (ablated.batch + 1)
         else:
             assert ablated.batch == recipe.batch
-        assert train(replace(ablated, steps=1, batch=4, pool=1)).num_parameters() > 0
+        assert train(replace(ablated, steps=1, batch=4, local_batches=1)).num_parameters() > 0
 
 
 def test_what_is_taken_away_is_gone():

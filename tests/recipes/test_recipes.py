@@ -44,7 +44,7 @@ def test_recipes_are_named_and_read_back(name):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_train(name):
-    assert train(get_recipe(*name.split(), steps=2, batch=4, pool=2)).num_parameters() > 0
+    assert train(get_recipe(*name.split(), steps=2, batch=4, local_batches=2)).num_parameters() > 0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def recipe():
     """A small training set: four batches of running sums."""
-    return replace(get_recipe("running-sum"), pool=4, batch=20, local=50, steps=6)
+    return replace(get_recipe("running-sum"), local_batches=4, batch=20, local=50, steps=6)
 
 
 def rows(inputs):
@@ -57,6 +57,16 @@ def test_steps_may_be_larger_than_the_set(recipe):
     assert max(each.values()) - min(each.values()) <= 1
 
 
+def test_a_pool_is_all_that_is_drawn_from():
+    recipe = replace(get_recipe("addition"), pool=10, batch=40, steps=6)
+    shown = {bytes(row) for step in range(1, 7) for row in drawn(recipe, step).tokens}
+    assert 5 < len(shown) <= 10
+    other = {bytes(row) for row in drawn(replace(recipe, seed=1), 1).tokens}
+    assert not shown & other
+    with pytest.raises(ValueError, match="a pool of problems is drawn"):
+        replace(recipe, problems=("1+2",))
+
+
 def test_the_order_is_that_of_the_seed(recipe):
     found, again = LocalContexts(recipe, CPU), LocalContexts(recipe, CPU)
     again.step(1)
@@ -65,7 +75,7 @@ def test_the_order_is_that_of_the_seed(recipe):
 
 
 def test_contexts_and_columns_have_the_same_logits(recipe):
-    recipe = replace(recipe, pool=1)
+    recipe = replace(recipe, local_batches=1)
     model = Transformer(recipe.model, seed=3)
     losses = []
     for inputs in (LocalContexts(recipe, CPU).all, instances(drawn(recipe, 1))):
@@ -115,5 +125,5 @@ def test_local_needs_a_model_of_local_contexts(recipe):
         replace(recipe, model=dense)
     with pytest.raises(ValueError, match="must not be negative"):
         replace(recipe, local=-1)
-    with pytest.raises(ValueError, match="pool must be at least 1"):
-        replace(recipe, pool=0)
+    with pytest.raises(ValueError, match="local_batches must be at least 1"):
+        replace(recipe, local_batches=0)

@@ -137,7 +137,7 @@ def test_small_bases_train_and_certify(name, task, lengths, contexts, long, tmp_
         model=ModelConfig(**sizes),
         lengths=lengths,
         batch=128,
-        pool=32,
+        local_batches=32,
         local=256,
         steps=600,
     )
