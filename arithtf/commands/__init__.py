@@ -16,33 +16,40 @@ from arithtf.commands.arguments import (
     run_directory,
     spans,
 )
-from arithtf.commands.form import JSON, MAX_DIGITS, RECIPE, RUN, SETTINGS, Command
-from arithtf.commands.form import argument as _argument
-from arithtf.commands.form import flag as _flag
-from arithtf.commands.form import number as _number
-from arithtf.commands.form import out as _out
+from arithtf.commands.form import (
+    JSON,
+    MAX_DIGITS,
+    RECIPE,
+    RUN,
+    SETTINGS,
+    Command,
+    argument,
+    flag,
+    number,
+    out,
+)
 
 COMMANDS = {
     "demo": Command(
         "demo:run",
         "train the adder, certify it, stress it, write the report: the whole story in one table",
-        (_out("run directory (runs/demo)", default=Path("runs/demo")), MAX_DIGITS, JSON),
+        (out("run directory (runs/demo)", default=Path("runs/demo")), MAX_DIGITS, JSON),
         ("arithtf demo", "arithtf demo --out runs/adder --max-digits 100000"),
     ),
     "train": Command(
         "training:train",
         "train a recipe; `arithtf data` without arguments lists the recipes",
         (
-            _argument("recipe", RECIPE, metavar="RECIPE"),
+            argument("recipe", RECIPE, metavar="RECIPE"),
             SETTINGS,
-            _out(
+            out(
                 "run directory (runs/ and the recipe's name, which follows from the task; where "
                 "other fields are set also its seed and the beginning of its hash)"
             ),
-            _number("--seed", "of weights and data: short for seed=N"),
-            _number("--steps", "optimiser steps: short for steps=N", 1),
-            _flag("--resume", "go on from the last checkpoint"),
-            _flag(
+            number("--seed", "of weights and data: short for seed=N"),
+            number("--steps", "optimiser steps: short for steps=N", 1),
+            flag("--resume", "go on from the last checkpoint"),
+            flag(
                 "--anyway",
                 "train even if two problems show the same local context and need different tokens",
             ),
@@ -60,14 +67,14 @@ COMMANDS = {
         "teach:teach",
         "choose the fewest problems that show every local context, train on them alone, certify",
         (
-            _argument("recipe", RECIPE, metavar="RECIPE"),
+            argument("recipe", RECIPE, metavar="RECIPE"),
             SETTINGS,
-            _number("--digits", "of the longest operand (10)", 1, 1000, default=10),
-            _number("--rounds", "attempts to make the set smaller (20)", default=20),
-            _number("--seeds", "models trained, with the seeds 0, 1, ... (1)", default=1),
-            _number("--seed", "of the search (0)", default=0),
-            _flag("--json", "problems, bound and verdicts"),
-            _out("directory (runs/teach-RECIPE)"),
+            number("--digits", "of the longest operand (10)", 1, 1000, default=10),
+            number("--rounds", "attempts to make the set smaller (20)", default=20),
+            number("--seeds", "models trained, with the seeds 0, 1, ... (1)", default=1),
+            number("--seed", "of the search (0)", default=0),
+            flag("--json", "problems, bound and verdicts"),
+            out("directory (runs/teach-RECIPE)"),
         ),
         ("arithtf teach carried-addition --seeds 8", "arithtf teach parity --digits 3 --json"),
     ),
@@ -76,16 +83,16 @@ COMMANDS = {
         "right answers, right work and right digits of random problems, with Wilson intervals",
         (
             RUN,
-            _argument(
+            argument(
                 "--lengths", "digits of the operands (10,100,1000)", type=lengths, metavar="N,N,..."
             ),
-            _number(
+            number(
                 "--count",
                 "problems per length (1000); where the test split has no more, each once",
                 1,
                 10**7,
             ),
-            _number("--seed", "of the problems (0)", default=0),
+            number("--seed", "of the problems (0)", default=0),
             JSON,
         ),
         (
@@ -98,7 +105,7 @@ COMMANDS = {
         "adversarial problems of every size: hard digits, ladders up to a million digits, lopsided",
         (
             RUN,
-            _argument(
+            argument(
                 "--suite",
                 "carry: chain length x place, of sums; adversarial: hard digits in every shape; "
                 "ladder: 10, 100, ... digits; grid: length x length; "
@@ -107,7 +114,7 @@ COMMANDS = {
                 default="all",
             ),
             MAX_DIGITS,
-            _number(
+            number(
                 "--max-tokens",
                 "tokens of the largest problem, its work included: the work of a product grows "
                 "with the square of its digits (4194304)",
@@ -125,7 +132,7 @@ COMMANDS = {
     "certify": Command(
         "evidence:certify",
         "check every local context of any problem of any length; exit code 0 only if certified",
-        (RUN, _out("the certificate (RUN/certificate.json)", new_file), JSON),
+        (RUN, out("the certificate (RUN/certificate.json)", new_file), JSON),
         ("arithtf certify runs/addition", "arithtf certify runs/addition --out addition.json"),
     ),
     "law": Command(
@@ -133,13 +140,13 @@ COMMANDS = {
         "compute the exact-match rate of a model at every length, without sampling",
         (
             RUN,
-            _argument(
+            argument(
                 "--lengths",
                 "digits of every operand (1 to 10^9)",
                 type=any_lengths,
                 metavar="N,N,...",
             ),
-            _flag("--json", "a list of objects with length and exact"),
+            flag("--json", "a list of objects with length and exact"),
         ),
         ("arithtf law runs/addition", "arithtf law runs/addition --lengths 10,1000000 --json"),
     ),
@@ -153,7 +160,7 @@ COMMANDS = {
         "evidence:verify_certificate",
         "check a certificate against a run by a second, independent path",
         (
-            _argument(
+            argument(
                 "certificate",
                 "a certificate (RUN/certificate.json)",
                 type=file,
@@ -173,9 +180,9 @@ COMMANDS = {
         "let the model solve problems, one a line; `error` where a line is malformed",
         (
             RUN,
-            _flag("--show-work", "print all that the model writes, and the answer"),
+            flag("--show-work", "print all that the model writes, and the answer"),
             *(
-                _argument(
+                argument(
                     name,
                     f"{what}; - for a pipe (-)",
                     type=or_pipe(kind),
@@ -199,7 +206,7 @@ COMMANDS = {
         "write a run's model as integers with an interpreter in plain Python, and certify that",
         (
             RUN,
-            _argument(
+            argument(
                 "--int8",
                 "matrices of 8-bit integers, as without this flag",
                 action="store_const",
@@ -207,8 +214,8 @@ COMMANDS = {
                 dest="bits",
                 default=8,
             ),
-            _number("--bits", "other sizes of the matrices' entries (8)", 2, 16, default=8),
-            _out("directory (RUN-intN for N bits, beside the run)"),
+            number("--bits", "other sizes of the matrices' entries (8)", 2, 16, default=8),
+            out("directory (RUN-intN for N bits, beside the run)"),
             JSON,
         ),
         ("arithtf export runs/addition --int8", "arithtf export runs/multiplication --bits 12"),
@@ -217,37 +224,37 @@ COMMANDS = {
         "predict:show",
         "predict, before training, what a model does on operands longer than those it will see",
         (
-            _argument(
+            argument(
                 "task",
                 "addition, multiplication, modular-addition or modular-multiplication",
                 metavar="TASK",
             ),
-            _argument(
+            argument(
                 "settings",
                 "modulus=P of the modular tasks; base=B of the digits (10)",
                 nargs="*",
                 metavar="FIELD=VALUE",
             ),
-            _number(
+            number(
                 "--trained", "digits of the longest operands in training", 1, 999, required=True
             ),
-            _argument(
+            argument(
                 "--tested",
                 "digits, as in 1-9 or 4,5,50 (up to five above the trained ones)",
                 type=spans,
                 metavar="N-N,N,...",
             ),
-            _argument(
+            argument(
                 "--operands",
                 "which have the tested length: both; the longest; one, the other at most trained "
                 "(both)",
                 choices=("both", "longest", "one"),
                 default="both",
             ),
-            _number("--terms", "operands of a sum (2)", 2, 100, default=2),
-            _flag("--digits", "how often each digit of the answer is right, units first"),
-            _flag("--plateaus", "instead, accuracies and losses at which training can rest"),
-            _flag("--json", "a list of objects with tested and accuracy, a fraction n/d"),
+            number("--terms", "operands of a sum (2)", 2, 100, default=2),
+            flag("--digits", "how often each digit of the answer is right, units first"),
+            flag("--plateaus", "instead, accuracies and losses at which training can rest"),
+            flag("--json", "a list of objects with tested and accuracy, a fraction n/d"),
         ),
         (
             "arithtf predict modular-addition modulus=15 --trained 3 --tested 1-9",
@@ -259,15 +266,15 @@ COMMANDS = {
         "discover:discover",
         "find a task's coupling from examples alone, train with it, certify; Ctrl-C keeps the best",
         (
-            _argument(
+            argument(
                 "task",
                 "name of a task, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME",
                 metavar="TASK",
             ),
             SETTINGS,
-            _number("--seed", "of examples, weights and data: short for seed=N"),
-            _out("directory (runs/discover-TASK)"),
-            _flag("--no-train", "stop at the coupling, written to discovery.json"),
+            number("--seed", "of examples, weights and data: short for seed=N"),
+            out("directory (runs/discover-TASK)"),
+            flag("--no-train", "stop at the coupling, written to discovery.json"),
             JSON,
         ),
         (
@@ -281,38 +288,38 @@ COMMANDS = {
         "study:study",
         "grids of recipes and seeds: run by any number of workers, boards of what came of them",
         (
-            _argument(
+            argument(
                 "action",
                 "list: all studies; run: train and evaluate what nobody else is at; status: where "
                 "every cell stands; predict: write predictions.json, before a run; board: the "
                 "figures",
                 choices=("list", "run", "status", "predict", "board"),
             ),
-            _argument(
+            argument(
                 "study",
                 "name of a study, FILE.py or FILE.py:NAME for one of your own, PACKAGE.MODULE:NAME",
                 metavar="STUDY",
                 nargs="?",
             ),
-            _argument(
+            argument(
                 "settings",
                 "parameters of the study, as in recipes=parity,copy seeds=8",
                 nargs="*",
                 metavar="PARAMETER=VALUE",
             ),
-            _out("folder of the study (studies/ and its name)"),
-            _argument(
+            out("folder of the study (studies/ and its name)"),
+            argument(
                 "--shard",
                 "run: only every N-th cell from the I-th on, I from 0; under torchrun and in Slurm "
                 "arrays the part of this process, else all",
                 metavar="I/N",
             ),
-            _flag("--retry", "run: try cells that failed before once more"),
-            _flag("--json", "board, status, list: as JSON"),
-            _argument(
+            flag("--retry", "run: try cells that failed before once more"),
+            flag("--json", "board, status, list: as JSON"),
+            argument(
                 "--markdown", "board: write it as Markdown too", type=new_file, metavar="FILE"
             ),
-            _argument("--html", "board: write it as a page too", type=new_file, metavar="FILE"),
+            argument("--html", "board: write it as a page too", type=new_file, metavar="FILE"),
         ),
         (
             "arithtf study list",
@@ -326,12 +333,12 @@ COMMANDS = {
         "data:data",
         "show a recipe's instances: tokens, ids and targets, aligned",
         (
-            _argument(
+            argument(
                 "recipe", f"{RECIPE}; without one, all are listed", metavar="RECIPE", nargs="?"
             ),
             SETTINGS,
-            _number("--show", "instances (3)", 1, 10**4, default=3),
-            _number("--seed", "of the data (0)", default=0),
+            number("--show", "instances (3)", 1, 10**4, default=3),
+            number("--seed", "of the data (0)", default=0),
         ),
         ("arithtf data", "arithtf data addition --show 2", "arithtf data addition task.base=16"),
     ),
@@ -345,15 +352,15 @@ COMMANDS = {
         "overview:show",
         "all runs on one page, with the best published results beside them",
         (
-            _argument(
+            argument(
                 "run_directories",
                 "run directories (all under runs/)",
                 type=run_directory,
                 metavar="RUN",
                 nargs="*",
             ),
-            _out("write it as Markdown as well", new_file),
-            _flag("--verify", "check each certificate by the second path"),
+            out("write it as Markdown as well", new_file),
+            flag("--verify", "check each certificate by the second path"),
             JSON,
         ),
         ("arithtf table", "arithtf table runs/addition runs/subtraction --out table.md"),
@@ -361,21 +368,21 @@ COMMANDS = {
     "doctor": Command(
         "doctor:run",
         "say what is installed, which implementation would run and why, and what is missing",
-        (_flag("--json", "what was found, as a list of objects"),),
+        (flag("--json", "what was found, as a list of objects"),),
         ("arithtf doctor",),
     ),
     "tune": Command(
         "tune:tune",
         "time tiles of the Triton kernels on this GPU and rewrite its configuration file",
         (
-            _argument("--kernel", "only these kernels (all)", nargs="+", metavar="NAME"),
-            _argument(
+            argument("--kernel", "only these kernels (all)", nargs="+", metavar="NAME"),
+            argument(
                 "--size",
                 "only numbers of 2 or 4 bytes; 4i: float32 in IEEE arithmetic (2 4)",
                 nargs="+",
                 choices=("2", "4", "4i"),
             ),
-            _out("instead of the package's file", new_file),
+            out("instead of the package's file", new_file),
             JSON,
         ),
         ("arithtf tune", "arithtf tune --kernel short short_backward --out mine.json"),
