@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,10 +70,79 @@ class Instances:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @classmethod
+    def of(
+        cls,
+        tokens: Tokens,
+        targets: Tokens,
+        segment: npt.NDArray[np.integer[Any]],
+        segments: Segments,
+        *,
+        start: int,
+        ahead: int = 1,
+        starts: npt.NDArray[np.int64] | None = None,
+    ) -> Instances:
+        """Instances from the segment of every column: what a task of your own needs.
+
+        For example a prompt of two keys with their values, the key asked for, and its value:
+
+            tokens   [[3, 7, 5, 6, 5, 6]]
+            segment  [[0, 1, 0, 1, 2, 3]]   of Segments(("key", "value", "asked", "answer"), ...)
+
+        Args:
+            tokens, targets, start, ahead, starts: as in the class.
+            segment: [B, T], a number among `segments.names`; -1 where a column holds nothing, which
+                may only be after the last token.
+            segments: the names.
+
+        Raises:
+            ValueError: shapes that do not fit, a number that no segment has, or a gap.
+        """
+        rows, columns = tokens.shape[:2]
+        if segment.shape != (rows, columns) or targets.shape != tokens.shape:
+            raise ValueError(
+                f"expected targets of the tokens' shape {tokens.shape} and segment numbers "
+                f"{(rows, columns)}, got {targets.shape} and {segment.shape}"
+            )
+        known = len(segments.names)
+        if segment.size and not -1 <= segment.min() <= segment.max() < known:
+            raise ValueError(
+                f"expected segment numbers -1..{known - 1}, got {segment.min()}..{segment.max()}"
+            )
+        used = segment >= 0
+        if (used[:, 1:] > used[:, :-1]).any():
+            raise ValueError("expected columns without a segment after the last token only")
+        runs, ends = [], [0]
+        for row in segment.tolist():
+            for number in sorted({*row} - {-1}):
+                runs += _runs_of(number, [t for t, n in enumerate(row) if n == number])
+            ends.append(len(runs))
+        facts = np.zeros((rows, 4), np.int64)
+        facts[:, 1] = columns
+        # What is random in ids follows from the problem alone.
+        facts[:, 3] = [zlib.crc32(np.ascontiguousarray(row).tobytes()) for row in tokens]
+        cells = np.array(runs, np.int64).reshape(-1, 6)
+        made = _core.Runs(cells, np.array(ends, np.int64), facts)
+        return cls(tokens, targets, made, segments, start, ahead, starts)
+
     @property
     def ignore(self) -> int:
         """The target of a column where nothing is predicted."""
         return int(np.iinfo(self.targets.dtype).max)
+
+
+def _runs_of(number: int, columns: list[int]) -> list[tuple[int, int, int, int, int, int]]:
+    """A segment's tokens as runs of equal distance: segment, row, length, first, stride, token."""
+    runs, first = [], 0
+    while first < len(columns):
+        rest = columns[first:]
+        stride = rest[1] - rest[0] if len(rest) > 1 else 1
+        length = 1
+        while length < len(rest) and rest[length] - rest[length - 1] == stride:
+            length += 1
+        runs.append((number, 0, length, first, stride, rest[0]))
+        first += length
+    return runs
 
 
 class Ids(NamedTuple):

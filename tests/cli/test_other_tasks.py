@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arithtf import _core
 from arithtf.encodings import Encoding
 from arithtf.recipes import Recipe, build, recipe
 from arithtf.tasks import Coupling, Instances, Level, Place, Segments, Task, Vocabulary
@@ -44,18 +43,15 @@ class Retrieval(Task):
         words, width = self.vocabulary, 2 * max(len(keys) for keys, _, _ in problems) + 2
         tokens = np.full((len(problems), width), words.pad, words.dtype)
         targets = np.full_like(tokens, np.iinfo(words.dtype).max)
-        runs = []
+        segment = np.full(tokens.shape, -1)
         for i, (keys, values, asked) in enumerate(problems):
             n = 2 * len(keys)
             tokens[i, 0:n:2], tokens[i, 1:n:2] = keys, values + self.keys
             tokens[i, n] = keys[asked]
             tokens[i, n + 1] = targets[i, n] = values[asked] + self.keys
-            runs += [(0, 0, n // 2, 0, 2, 0), (1, 0, n // 2, 0, 2, 1)]
-            runs += [(2, 0, 1, 0, 1, n), (3, 0, 1, 0, 1, n + 1)]
-        facts = np.array([(0, width, 0, i) for i in range(len(problems))])
-        made = _core.Runs(np.array(runs), np.arange(0, len(runs) + 1, 4), facts)
+            segment[i, : n + 2] = [*[0, 1] * (n // 2), 2, 3]
         start = 2 * min(len(keys) for keys, _, _ in problems)
-        return Instances(tokens, targets, made, self.segments, start)
+        return Instances.of(tokens, targets, segment, self.segments, start=start)
 
     def parse(self, line):
         raise ValueError("expected no text")

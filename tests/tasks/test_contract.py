@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from arithtf import _core
 from arithtf.tasks import (
     NO_ID,
     TASKS,
@@ -116,7 +115,7 @@ class Retrieval(Task):
         words, width = self.vocabulary, 2 * longest + 2
         tokens = np.full((len(problems), width), words.pad, words.dtype)
         targets = np.full_like(tokens, np.iinfo(words.dtype).max)
-        cells, starts = [], []
+        segment, starts = np.full(tokens.shape, -1), []
         for i, (pairs, asked) in enumerate(problems):
             n = 2 * len(pairs)
             flat = [t for key, value in pairs for t in (1 + key, 1 + self.keys + value)]
@@ -124,14 +123,9 @@ class Retrieval(Task):
             starts.append(n)
             if solved:
                 tokens[i, n + 1] = targets[i, n] = 1 + self.keys + dict(pairs)[asked]
-            cells += [(0, 0, n // 2, 0, 2, 0), (1, 0, n // 2, 0, 2, 1), (2, 0, 1, 0, 1, n)]
-            cells.append((3, 0, 1, 0, 1, n + 1))
-        facts = np.array([(0, s + 2, 0, i) for i, s in enumerate(starts)], np.int64)
-        offsets = np.arange(0, len(cells) + 1, 4)
-        runs = _core.Runs(np.array(cells, np.int64), offsets, facts)
-        return Instances(
-            tokens, targets, runs, self.segments, min(starts), starts=np.array(starts, np.int64)
-        )
+            segment[i, : n + 2] = [*[0, 1] * len(pairs), 2, 3]
+        each = np.array(starts, np.int64)
+        return Instances.of(tokens, targets, segment, self.segments, start=min(starts), starts=each)
 
     def parse(self, line):
         text, _, asked = line.partition("?")
@@ -171,13 +165,9 @@ def test_a_task_of_more_words_than_a_byte_can_number():
 def test_factored_tokens_have_ids_of_their_own_column():
     """A token of three factors, aimed at itself (`ahead` 0), as a state of a graph's node is."""
     segments = Segments(("node",), ("node",))
-    runs = _core.Runs(
-        np.array([[0, 0, 4, 0, 1, 0], [0, 0, 2, 0, 1, 0]], np.int64),
-        np.array([0, 1, 2]),
-        np.array([[0, 4, 0, 0], [0, 2, 0, 1]], np.int64),
-    )
+    segment = np.array([[0, 0, 0, 0], [0, 0, -1, -1]])
     tokens = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    made = Instances(tokens, tokens.copy(), runs, segments, start=0, ahead=0)
+    made = Instances.of(tokens, tokens.copy(), segment, segments, start=0, ahead=0)
     form = {"node": Place(left=1)}
     batch = Batch.of(made, Coupling("nodes", (Level(name="node", key=form, query=form),)))
     assert batch.tokens.shape == (2, 4, 3)
@@ -187,3 +177,34 @@ def test_factored_tokens_have_ids_of_their_own_column():
     later = replace(made, ahead=1)
     ids = Coupling("nodes", (Level(name="node", key=form, query=form),)).ids(later)
     assert ids.query[:, 0].tolist() == [[1, 2, 3, NO_ID], [1, NO_ID, NO_ID, NO_ID]]
+
+
+def test_segments_by_column_make_the_runs():
+    """`Instances.of` numbers the tokens of each segment from the left, wherever they stand."""
+    names = Segments(("key", "value", "asked", "answer"), ("key", "value", "asked"))
+    segment = np.array([[0, 1, 0, 1, 2, 3], [0, 1, 2, 3, -1, -1], [0, 0, 1, 0, 2, 3]])
+    tokens = np.arange(18, dtype=np.uint8).reshape(3, 6)
+    made = Instances.of(tokens, np.full_like(tokens, 255), segment, names, start=2)
+    assert (segment_numbers(made)[0] == segment[0]).all()
+    assert (segment_numbers(made)[2] == segment[2]).all()
+    level = Level(name="place", key=dict.fromkeys(names.names, Place(left=1)), query={})
+    ids = Coupling("places", (level,)).ids(made).key[:, 0]
+    assert ids[0].tolist() == [0, 0, 1, 1, 0, 0]
+    assert ids[1, :4].tolist() == [0, 0, 0, 0]
+    assert (ids[1, 4:] == NO_ID).all()
+    assert ids[2].tolist() == [0, 1, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        ([[0, 1, 4]], "expected segment numbers -1..3, got 0..4"),
+        ([[0, -1, 1]], "after the last token only"),
+        ([[0, 1]], "expected targets of the tokens' shape"),
+    ],
+)
+def test_segments_that_do_not_fit_are_named(segment, message):
+    names = Segments(("key", "value", "asked", "answer"), ("key",))
+    tokens = np.zeros((1, 3), np.uint8)
+    with pytest.raises(ValueError, match=message):
+        Instances.of(tokens, tokens, np.array(segment), names, start=0)

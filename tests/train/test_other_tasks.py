@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from arithtf import _core
 from arithtf.encodings import Encoding
 from arithtf.evaluate import verify
 from arithtf.recipes import build
@@ -47,16 +46,11 @@ class LeftNeighbour(Task):
         return self.instances(rng.integers(0, 2, (draw.size, draw.lengths[1]), np.uint8))
 
     def instances(self, problems, *, solved=True):
-        rows, width = problems.shape
         targets = np.full_like(problems, 255)
         if self.asked:
             targets[:, 1:] = problems[:, :-1]
-        runs = _core.Runs(
-            np.tile(np.array([[0, 0, width, 0, 1, 0]]), (rows, 1)),
-            np.arange(rows + 1),
-            np.array([(0, width, 0, i) for i in range(rows)]),
-        )
-        return Instances(problems, targets, runs, self.segments, start=1, ahead=0)
+        segment = np.zeros(problems.shape, np.int64)
+        return Instances.of(problems, targets, segment, self.segments, start=1, ahead=0)
 
     def parse(self, line):
         return np.array([int(bit) for bit in line], np.uint8)
