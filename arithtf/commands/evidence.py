@@ -296,6 +296,8 @@ def verify_certificate(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise Misuse(f"{run} has no certificate.json; make one with `arithtf certify {run}`")
     with figures(arguments.json) as take:
+        if (weights := run / "model.safetensors").exists() and not weights.is_file():
+            raise RunError(f"{weights} cannot be read: it is no file")  # a pipe would be waited for
         with contextlib.suppress(RunError):  # the second path reads, and refuses, by itself
             load_recipe(run)  # warns where fields were edited that no certificate is about
         found = verify(path, run)

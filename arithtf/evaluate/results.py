@@ -91,6 +91,7 @@ def flawed(row: Mapping[str, Any]) -> int:
 _NUMBERS = ("operands", "left", "right", "chain", "place", "tokens")
 SHAPE = {
     "suite": TEXT,
+    "distribution": TEXT,
     "grade": TEXT,
     "length": COUNT,
     "count": COUNT,
@@ -103,7 +104,7 @@ SHAPE = {
 
 def damage(row: Row) -> str:
     """Why a row of eval.jsonl cannot be shown; empty where it can."""
-    wrong = misfit({"whole_work": 0} | dict.fromkeys(_NUMBERS) | row, SHAPE)
+    wrong = misfit({"whole_work": 0, "distribution": ""} | dict.fromkeys(_NUMBERS) | row, SHAPE)
     if not wrong and not row["exact"] <= row["count"] > 0:
         wrong = f"{row['exact']} of {row['count']} problems are right"
     if not wrong and row.get("whole_work", 0) > row["count"]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from arithtf.certify import Certificate, CertificateError, verify_certificate
 from arithtf.console import percent
@@ -329,9 +330,9 @@ def _distinct(rows: Iterable[Row]) -> list[Row]:
     Problems are a function of the address and their number, so a repetition adds no evidence; and
     no later row makes an earlier mistake disappear.
     """
-    kept: dict[tuple[Any, ...], Row] = {}
+    kept: dict[str, Row] = {}
     for row in rows:
-        address = tuple(row.get(name) for name in ADDRESS)
+        address = json.dumps([row.get(name) for name in ADDRESS])
         kept[address] = max((row, kept.get(address, row)), key=lambda r: (flawed(r), r["count"]))
     return list(kept.values())
 

@@ -74,6 +74,8 @@ class Level:
             raise ValueError(f"level {self.name!r}: start must be (low, high), got {self.start}")
         if self.period < 0 or self.randomized < 0:
             raise ValueError(f"level {self.name!r}: period and randomized must be >= 0")
+        if max(abs(low), abs(high), self.period, self.randomized) >= 2**31:
+            raise ValueError(f"level {self.name!r}: start, period and randomized go up to 2^31 - 1")
         object.__setattr__(self, "key", dict(self.key))
         object.__setattr__(self, "query", dict(self.query))
         object.__setattr__(self, "start", (low, high))

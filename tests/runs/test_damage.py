@@ -67,6 +67,9 @@ def test_every_command_names_what_is_damaged(whole, tmp_path, file):
         chosen = cheap if THOROUGH else rng.sample(cheap, 1)
         if number % 10 == 0:
             chosen = [*chosen, *(DEAR if THOROUGH else rng.sample(DEAR, 1))]
+        if (file, damaged.what) == ("certificate.json", "a pipe"):
+            # What a person names may be a pipe: a certificate is read from one, and written to one.
+            chosen = [n for n in chosen if n not in ("verify-certificate", "certify")]
         for name in chosen:
             shutil.rmtree(run, ignore_errors=True)
             run.mkdir()
