@@ -12,7 +12,7 @@ import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from arithtf.model import Model, ModelConfig
 from arithtf.origin import SourceMissing
+from arithtf.plain import to_plain
 from arithtf.recipes import Recipe
 from arithtf.runs.files import RunError, read_bytes, read_json, write_atomic, write_json
 from arithtf.runs.shapes import DIGEST, TEXT
@@ -251,8 +252,8 @@ def _filled(recipe: Recipe, path: Path) -> Model:
         raise RunError(f"{path} is damaged or incomplete: {_said(error)}; {_ANEW}") from None
     other = f"{path} does not fit the run's config.json"
     try:
-        if type(recipe.model) is ModelConfig:  # first without memory for it, lest it be too much
-            with torch.device("meta"):
+        if type(recipe.model) is ModelConfig and _is_larger(recipe.model, weights):
+            with torch.device("meta"):  # without memory for it, which might be too much
                 _check_fit(recipe.model.build(), weights)
         model = recipe.model.build(seed=recipe.seed)
         _check_fit(model, weights)
@@ -263,6 +264,29 @@ def _filled(recipe: Recipe, path: Path) -> Model:
             "it, or train again"
         ) from None
     return model
+
+
+def _is_larger(config: ModelConfig, weights: Mapping[str, Tensor]) -> bool:
+    """Whether a model of this configuration might have more numbers than there are.
+
+    To build one on the device "meta" tells, but imports a compiler, which takes a second.
+    """
+    total = sum(w.numel() for w in weights.values())
+    sizes = [sum(config.factors) * config.width, len(config.blocks) * config.width]
+    sizes += [config.width**2, config.width * config.hidden * ("mlp" in config.blocks)]
+    for encoding in (config.encoding, *config.block_encodings):
+        parts = (encoding.mechanism, encoding.embedding)
+        sizes += [n for part in parts for n in _integers(to_plain(part))]
+    return max(sizes) > total
+
+
+def _integers(plain: Any) -> Iterator[int]:
+    """The integers among a part's settings."""
+    if type(plain) is int:
+        yield plain
+    elif isinstance(plain, dict | list):
+        for part in plain.values() if isinstance(plain, dict) else plain:
+            yield from _integers(part)
 
 
 def _check_fit(model: Model, weights: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -184,3 +186,12 @@ def test_a_run_without_hashes_is_taken_as_it_is_and_gets_them_by_resuming(run, s
     load_model(run)
     train(small, run, resume=True, device="cpu")
     assert (run / "hashes.json").read_bytes() == before
+
+
+def test_loading_a_run_imports_no_compiler(trained_run):
+    """PyTorch's takes a second, which every command would pay."""
+    code = (
+        "import sys; from pathlib import Path; from arithtf.runs import load_model; "
+        f"load_model(Path({str(trained_run)!r})); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
