@@ -75,7 +75,7 @@ def test_what_is_printed(page):
             assert text.split()[-1] == str(max(left, right))
         if "certify" in line:
             assert text.startswith("certified: exact at every operand length")
-        if "evaluate" in line:
+        if "evaluate" in line and "retrieval" not in line:
             assert text.count("100 of 100") >= 4
     shown = printed["echo 129,64 | arithtf solve runs/larger --show-work"].split()
     assert shown[1:7] == ["signs", "><>", "sign", ">", "answer", "129"]

@@ -85,9 +85,9 @@ def require_provable(model: Model, task: Task, coupling: Coupling) -> Transforme
     Raises:
         CannotCertify: they do not.
     """
-    require_provable_config(model.config, task, coupling)
     if type(model) is not Transformer:
         raise _foreign(model)
+    require_provable_config(model.config, task, coupling)
     _require_weights(model)
     _require_float32(model)
     return model

@@ -79,12 +79,15 @@ MEASURED = {
     "worst": TEXT,
     "note": TEXT.or_null(),
 }
-"""What a row of `measured` must hold when it is read again; a note may be missing."""
+"""What a row of `measured` must hold when it is read again, but for what it has by default."""
+
+DEFAULT: Row = {"grade": "", "unit": "", "hits": None, "count": None, "worst": "least"}
 
 
 def damage(row: Row) -> str:
     """Why a row of eval.jsonl is none of `measured`; empty where it is one."""
-    wrong = misfit({"note": None} | row, MEASURED)
+    row = {"note": None} | DEFAULT | row
+    wrong = misfit(row, MEASURED)
     if not wrong and row["hits"] is not None and not row["hits"] <= (row["count"] or 0) > 0:
         wrong = f"{row['hits']} of {row['count']} are so"
     return wrong

@@ -226,7 +226,7 @@ def test_malformed_automata_are_refused():
         _core.cover(good + 5, [0, 1], 0, [True, True], 1, 0)
     with pytest.raises(ValueError, match="too large to enumerate"):
         _core.cover(good, [0, 1], 0, [True, True], 60, 0)
-    with pytest.raises(ValueError, match="past >= 0"):
+    with pytest.raises(ValueError, match="expected past in 0"):
         _core.cover(good, [0, 1], 0, [True, True], -1, 0)
 
 
