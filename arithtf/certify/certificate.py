@@ -17,7 +17,7 @@ from arithtf.model import ContextSet
 from arithtf.plain import from_fields
 from arithtf.runs.shapes import COUNT, NUMBER, Kind, misfit
 
-FORMAT = 2
+FORMAT = 3
 _EDGES = NUMBER.listed()
 
 

@@ -24,7 +24,7 @@ from arithtf.certify.shown import real_problem
 from arithtf.model import ContextSet, Model, Transformer, context_logits
 from arithtf.origin import portable
 from arithtf.plain import to_plain
-from arithtf.runs import load_model, weights_hash
+from arithtf.runs import known_hash, load_model
 from arithtf.tasks import IGNORE, ArithmeticTask, Batch, Coupling, Vocabulary, task_to_dict
 from arithtf.threads import torch_threads
 
@@ -128,7 +128,7 @@ def certify(
         task=portable(task_to_dict(task)),
         coupling=coupling.to_dict(),
         model=portable(to_plain(found_model.config)),
-        weights=_hash(found_model),
+        weights=known_hash(found_model),
         versions=_versions(),
     )
     try:
@@ -171,14 +171,6 @@ def _implementations(model: Transformer, impl: str | Sequence[str] | None) -> tu
     if not chosen or not set(chosen) <= {"reference", "cpu"}:
         raise ValueError(f"expected impl 'reference', 'cpu' or both, got {impl!r}")
     return chosen
-
-
-def _hash(model: Model) -> str:
-    """The weights' hash; empty for number formats that NumPy does not have."""
-    try:
-        return weights_hash(model)
-    except TypeError:
-        return ""
 
 
 def _versions() -> dict[str, str]:

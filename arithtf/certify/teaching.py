@@ -232,12 +232,12 @@ class _Search:
     def _ascent(self, missing: NDArray[np.bool_]) -> tuple[Problem, Ints]:
         """A problem that shows many missing contexts, and what it shows."""
         problem, own = self._best([*self._drawn(), *self._witnesses(missing)], missing)
-        rest = self.digits
-        while rest:
-            before = int(missing[own].sum())
+        gain, before = int(missing[own].sum()), -1
+        while gain > before:
+            before = gain
             for place in self.random.permutation(self.digits):
                 problem, own = self._change(problem, own, missing, int(place))
-            rest = rest if int(missing[own].sum()) > before else 0
+            gain = int(missing[own].sum())
         return problem, own
 
     def _change(

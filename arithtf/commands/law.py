@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
+from collections.abc import Sequence
 
 from arithtf.certify.law import LENGTHS, Law, law
-from arithtf.console import count, say, table
+from arithtf.console import count, figures, say, table
 from arithtf.runs import load_model
 
 
@@ -16,18 +16,26 @@ def show(arguments: argparse.Namespace) -> int:
     model, recipe = load_model(arguments.run_directory)
     found = law(model, recipe.arithmetic, recipe.coupling)
     lengths = arguments.lengths or LENGTHS
-    if arguments.json:
-        print(json.dumps([_row(found, length) for length in lengths], indent=1))
-        return 0
+    with figures(arguments.json) as take:
+        if arguments.json:
+            take([_row(found, length) for length in lengths])
+        else:
+            _show(found, lengths)
+    return 0
+
+
+def _show(found: Law, lengths: Sequence[int]) -> None:
+    """The law for people."""
     rows = [(count(n), _share(found.log_at(n) if found.wrong else 0.0)) for n in lengths]
     table(("digits", "exact match, computed"), rows)
     say(f"of problems whose operands have so many digits each, {_distribution(found)}")
     if not found.wrong:
-        say("the model is right in every context; `arithtf certify` proves it, rounding included")
-        return 0
+        return say(
+            "the model is right in every context; `arithtf certify` proves it, rounding included"
+        )
     say(f"wrong in {count(found.wrong)} of {count(len(found.chain.wrong))} contexts")
     if found.chain.edges.rule.limit:
-        return 0
+        return
     half = found.half
     say(f"half of the problems fail from {count(half)} digits on" if half else "half never fail")
     say(
@@ -38,7 +46,6 @@ def show(arguments: argparse.Namespace) -> int:
     if costs:
         say("contexts that cost most, and the share of columns that fail in them:")
         table(("share", "context"), [(f"{cost.rate:.2e}", cost.context) for cost in costs])
-    return 0
 
 
 def _row(found: Law, length: int) -> dict[str, float | int | str | None]:

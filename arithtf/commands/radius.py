@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from arithtf.certify import check_task, require_provable
 from arithtf.certify.radius import attack, radius
-from arithtf.console import count, say
+from arithtf.console import count, figures, say
 from arithtf.runs import load_model
 
 
@@ -20,15 +19,14 @@ def show(arguments: argparse.Namespace) -> int:
     words = task.vocabulary
     proved = radius(provable, found, bos=words.bos)
     broken = attack(provable, found, bos=words.bos, pad=words.pad)
-    if arguments.json:
-        one = {"proved": proved, "broken": broken, "contexts": len(found.target)}
-        print(json.dumps([one], indent=1))
-    elif proved:
-        say(
-            f"proved: all weights may move by a share of {proved:.2e} of each, in any direction, "
-            f"and all {count(len(found.target))} contexts stay right in float32"
-        )
-        say(f"attacked: moved by {broken:.2e} along the worst direction found, one goes wrong")
-    else:
-        say("there is no radius: a context is wrong or not surely right; see `arithtf certify`")
+    with figures(arguments.json) as take:
+        take([{"proved": proved, "broken": broken, "contexts": len(found.target)}])
+        if proved:
+            say(
+                f"proved: all weights may move by a share of {proved:.2e} of each, in any "
+                f"direction, and all {count(len(found.target))} contexts stay right in float32"
+            )
+            say(f"attacked: moved by {broken:.2e} along the worst direction found, one goes wrong")
+        else:
+            say("there is no radius: a context is wrong or not surely right; see `arithtf certify`")
     return 0 if proved else 1

@@ -17,7 +17,7 @@ from arithtf.origin import absolute, recall, record
 from arithtf.plain import fields_of, from_fields, from_plain
 from arithtf.tasks import ArithmeticTask, Coupling, Task, as_arithmetic
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -287,7 +287,7 @@ def read_evidence(run: Path, model: Model | None, *, verify: bool = False) -> Ev
         verified=verified,
         unchecked=unchecked,
         rows=_distinct(_rows(run, weights)),
-        changes=[*recipe_changes(run), *(weights_changes(run, model) if model is not None else ())],
+        changes=[*recipe_changes(run), *weights_changes(run, weights)],
     )
 
 

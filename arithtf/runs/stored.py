@@ -93,10 +93,10 @@ def recipe_changes(run: Path) -> list[str]:
     ]
 
 
-def weights_changes(run: Path, model: Model) -> list[str]:
-    """What there is to say where a run's model is not what training ended with."""
+def weights_changes(run: Path, found: str) -> list[str]:
+    """What there is to say where weights of this hash are not what training ended with."""
     try:
-        recorded, found = _recorded(run), _hash(model)
+        recorded = _recorded(run)
     except RunError:
         return []  # of which `recipe_changes` speaks
     if not found or recorded is None or recorded["weights"] in (found, None):
@@ -107,9 +107,9 @@ def weights_changes(run: Path, model: Model) -> list[str]:
     ]
 
 
-def certificate_changes(run: Path, model: Model) -> list[str]:
-    """What there is to say where a run's certificate is of other weights, or damaged."""
-    path, found = run / "certificate.json", _hash(model)
+def certificate_changes(run: Path, found: str) -> list[str]:
+    """What there is to say where a run's certificate is not of these weights, or damaged."""
+    path = run / "certificate.json"
     if not found or not path.exists():
         return []
     try:
@@ -180,7 +180,7 @@ def check_recipe(run: Path, recipe: Recipe) -> None:
 def finish_run(run: Path, model: Model) -> None:
     """Write a run's weights, and before them the hash that they have."""
     recipe = config_hash(read_json(run / "config.json"))
-    write_json(run / "hashes.json", {"recipe": recipe, "weights": _hash(model) or None})
+    write_json(run / "hashes.json", {"recipe": recipe, "weights": known_hash(model) or None})
     save_weights(run / "model.safetensors", model)
 
 
@@ -238,9 +238,10 @@ def load_model(
             "`arithtf train ... --resume`"
         )
     model = _filled(recipe, path)
-    _warn(weights_changes(run, model))
+    found = known_hash(model)
+    _warn(weights_changes(run, found))
     if not certifying:
-        _warn(certificate_changes(run, model))
+        _warn(certificate_changes(run, found))
     return model.to(device).eval(), recipe
 
 
@@ -311,7 +312,7 @@ def _said(error: BaseException) -> str:
     )
 
 
-def _hash(model: Model) -> str:
+def known_hash(model: Model) -> str:
     """The weights' hash; empty for number formats that NumPy does not have."""
     try:
         return weights_hash(model)

@@ -22,6 +22,9 @@ IGNORE: int = _core.IGNORE
 """The target, in tokens of one byte, of a column where nothing is predicted."""
 
 
+_Run = tuple[int, int, int, int, int, int]
+
+
 class Segments(NamedTuple):
     """The parts of an instance.
 
@@ -113,9 +116,12 @@ class Instances:
         if (used[:, 1:] > used[:, :-1]).any():
             raise ValueError("expected columns without a segment after the last token only")
         runs, ends = [], [0]
-        for row in segment.tolist():
-            for number in sorted({*row} - {-1}):
-                runs += _runs_of(number, [t for t, n in enumerate(row) if n == number])
+        known_rows: dict[tuple[int, ...], list[_Run]] = {}  # many problems have the same places
+        for row in map(tuple, segment.tolist()):
+            if row not in known_rows:
+                places = {n: [t for t, k in enumerate(row) if k == n] for n in {*row} - {-1}}
+                known_rows[row] = [r for n, at in sorted(places.items()) for r in _runs_of(n, at)]
+            runs += known_rows[row]
             ends.append(len(runs))
         facts = np.zeros((rows, 4), np.int64)
         facts[:, 1] = columns
@@ -131,7 +137,7 @@ class Instances:
         return int(np.iinfo(self.targets.dtype).max)
 
 
-def _runs_of(number: int, columns: list[int]) -> list[tuple[int, int, int, int, int, int]]:
+def _runs_of(number: int, columns: list[int]) -> list[_Run]:
     """A segment's tokens as runs of equal distance: segment, row, length, first, stride, token."""
     runs, first = [], 0
     while first < len(columns):

@@ -123,6 +123,50 @@ def test_survival_half_and_first_failure_follow_from_the_shares():
     assert sum(cost.rate for cost in law_.costs(1000)) == pytest.approx(1 - law_.survival)
 
 
+@pytest.mark.parametrize("name", ["addition", "addition-symmetric", "subtraction", "copy"])
+def test_a_model_that_is_always_wrong_is_right_nowhere(name):
+    law_ = planted(name, 2, 1)[3]
+    assert law_.exact(1) == law_.exact(4) == law_.at(3) == law_.at(10**9) == law_.survival == 0
+    assert law_.log_at(10**9) == -math.inf
+    assert law_.first_failure == 0
+    assert law_.half == 1
+    assert law_.costs() == []
+
+
+@pytest.mark.parametrize("name", ["addition", "addition-symmetric"])
+def test_first_failure_is_the_mean_over_endless_problems(name):
+    """Random long problems, read until the first column that shows a wrong context."""
+    recipe, found, wrong, law_ = planted(name, 2, 0.1)
+    task, encoding = recipe.arithmetic, recipe.model.encoding
+    number = {
+        (int(found.query_token[i]), *found.entries(i)): i for i in range(len(found.query_token))
+    }
+    columns = []
+    for problem in task.operands(Address(5, "all", 0), Draw((60, 60), 400)):
+        alone = Operands.from_digits([problem], arity=2)
+        batch = Batch.of(task.instances(alone), recipe.coupling)
+        collector = collect([batch], encoding.pairs(), encoding.sinks)
+        shown = ContextSet(**collector.contexts())
+        bad = [
+            int(shown.column[i])
+            for i, query in enumerate(shown.query_token)
+            if wrong[number[int(query), *shown.entries(i)]]
+        ]
+        columns.append(min(bad, default=batch.start + 59) - batch.start)
+    error = np.std(columns) / len(columns) ** 0.5
+    assert abs(np.mean(columns) - law_.first_failure) < 5 * error
+
+
+def test_half_is_where_half_fail_from_there_on(monkeypatch):
+    """One digit may be worse than more."""
+    law_ = planted("increment", 10, 0.01)[3]
+    shares = {1: 0.4, 2: 0.45, 3: 0.9}
+    monkeypatch.setattr(law_, "at", lambda n: shares.get(n, 0.9 if n < 1234 else 0.3))
+    assert law_.half == 1234
+    monkeypatch.setattr(law_, "at", lambda n: 0.4 if n > 1 else 0.6)
+    assert law_.half == 2
+
+
 def test_no_wrong_context_is_no_failure():
     law_ = planted("addition", 10, 0.001)[3]
     law_.chain.wrong[:] = False

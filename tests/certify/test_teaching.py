@@ -80,7 +80,7 @@ def test_teaches_and_certifies(tmp_path, capsys):
     out = tmp_path / "taught"
     arguments = ["teach", "parity", "--digits", "4", "--rounds", "1", "--out", str(out), "--json"]
     assert main(arguments) == 0
-    shown = json.loads(capsys.readouterr().out)
+    (shown,) = json.loads(capsys.readouterr().out)
     assert shown["seeds"][0]["verdict"] == "certified"
     config = json.loads((out / "seed-0" / "config.json").read_text())
     assert config["problems"] == shown["problems"]

@@ -13,7 +13,7 @@ from arithtf.certify.provable import CannotCertify
 from arithtf.cli import main
 from arithtf.encodings import Encoding
 from arithtf.export import export_integers, interpreter
-from arithtf.export.integers import check, integers
+from arithtf.export.integers import _alike, _arrays, _take, check, integers
 from arithtf.model import ModelConfig
 from arithtf.recipes import get_recipe
 from arithtf.runs import load_model
@@ -65,10 +65,19 @@ def test_says_what_a_line_lacks(exported):
 def test_arrays_of_contexts_give_what_single_ones_do(exported, found):
     data = json.loads((exported[0] / "model.json").read_text())
     network = interpreter.Network(data["network"])
-    for i in range(0, 7514, 150):
-        logits = network.logits(int(found.query_token[i]), found.entries(i))
-        assert logits.index(max(logits)) == found.target[i]
-        assert logits.count(max(logits)) == 1
+    arrays = interpreter.Network(_arrays(data["network"]), take=_take)
+    compared = 0
+    for members, places, tokens in _alike(found):
+        seen = [(*place, token) for place, token in zip(places, tokens, strict=True)]
+        together = arrays.logits(found.query_token[members].astype(np.int64), seen)
+        for at in range(0, len(members), 150):
+            i = int(members[at])
+            logits = network.logits(int(found.query_token[i]), found.entries(i))
+            assert logits == [int(column[at]) for column in together]
+            assert logits.index(max(logits)) == found.target[i]
+            assert logits.count(max(logits)) == 1
+            compared += 1
+    assert compared > 40
 
 
 def test_each_wrong_context_is_counted(exported, found):

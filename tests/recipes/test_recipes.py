@@ -202,9 +202,10 @@ def test_a_recipe_of_an_outside_task_is_read_back_by_another_process(tmp_path):
         Recipe.from_dict(data)
 
 
-def test_runs_of_older_formats_are_refused_with_what_to_do():
-    data = {**get_recipe("copy").to_dict(), "format": 1}
-    with pytest.raises(ValueError, match=r"format 2, got 1; .*train again with this one"):
+@pytest.mark.parametrize("older", [1, 2])  # of format 2 `pool` was what `local_batches` is now
+def test_runs_of_older_formats_are_refused_with_what_to_do(older):
+    data = {**get_recipe("copy").to_dict(), "format": older}
+    with pytest.raises(ValueError, match=rf"format 3, got {older}; .*train again with this one"):
         Recipe.from_dict(data)
 
 

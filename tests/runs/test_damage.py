@@ -10,22 +10,15 @@ import pytest
 from damage import call, fault, put, rng_of, variants
 
 from arithtf.recipes import get_recipe
+from arithtf.runs import files
 from arithtf.train import train
 
 THOROUGH = os.environ.get("ARITHTF_THOROUGH") == "1"
 COUNT = 150 if THOROUGH else 14
 """Damaged variants of each file."""
 
-FILES = (
-    "config.json",
-    "hashes.json",
-    "metrics.jsonl",
-    "timing.json",
-    "model.safetensors",
-    "state.pt",
-    "eval.jsonl",
-    "certificate.json",
-)
+STUDIES = ("summary.json", "cell.json", "failure.json")  # of runs of discoveries and studies
+FILES = [name for name in files.FILES if "report" not in name and name not in STUDIES]
 COMMANDS = {
     "evaluate": ("evaluate", "RUN", "--lengths", "20", "--count", "4"),
     "stress": ("stress", "RUN", "--suite", "ladder", "--max-digits", "10"),

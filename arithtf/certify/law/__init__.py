@@ -129,18 +129,24 @@ class Law:
 
     @property
     def half(self) -> int | None:
-        """The least length at which at most half of the problems come out right; None: there is
-        none up to 10^18 digits."""
-        if not self.wrong:
+        """The least length from which on at most half of the problems come out right; None: there
+        is none up to 10^18 digits.
+
+        Short problems can be worse than longer ones: of a + 1 a wrong 9 + 1 is a tenth of all
+        problems of one digit, and a hundredth of those of two.
+        """
+        if not self.wrong or self._far is None:
             return None
-        low, high = 0, 1
+        low, high = 0, self._far.columns + 2
         while self.at(high) > 0.5:
             low, high = high, 2 * high
             if high > 10**18:
                 return None
-        while high - low > 1:
+        while low and high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.at(middle) > 0.5 else (low, middle)
+        while not low and high > 1 and self.at(high - 1) <= 0.5:
+            high -= 1
         return high
 
     @property
@@ -148,12 +154,15 @@ class Law:
         """Digits of an endless problem before the first that goes wrong, on average."""
         if self._far is None or not self.wrong:
             return math.inf
-        expected = 0.0
-        weights, nodes, problems = self._first(), self.chain.begin(), float(self._first().sum())
-        for moved, allowed in self._walk(nodes, range(self._far.columns), math.inf):
+        expected, weights = 0.0, self._first()
+        problems = float(weights.sum())
+        walk = self._walk(self.chain.begin(), range(self._far.columns), math.inf)
+        for column, (moved, allowed) in enumerate(walk):
             weights = pushed(weights, moved.source, moved.target, len(moved.nodes.state))
             weights /= len(allowed)
-            expected += float(weights.sum()) / problems
+            # A window that looks ahead asks for a column only when those ahead are there.
+            if column >= self.chain.future:
+                expected += float(weights.sum()) / problems
         return expected + self._far.powers.expected(self._far.weights) / problems
 
     def costs(self, most: int = SHOWN) -> list[Cost]:
@@ -165,6 +174,8 @@ class Law:
         if not self.wrong or self._far is None:
             return []
         weights, _ = self._late
+        if not weights.any():
+            return []  # no problem is right that far
         moved, size = self._far.moved, len(self.chain.wrong)
         shares = weights / weights.sum() / len(self.chain.edges.columns)
         rates = pushed(shares, moved.wrong[:, 0], moved.wrong[:, 1], size)

@@ -64,6 +64,8 @@ class Powers:
 
     def expected(self, weights: Floats) -> float:
         """Sum of all weights after 1, 2, 3, ... steps; inf if it does not end."""
+        if not weights.any() or not len(self.source):
+            return 0.0
         if self.size > DENSE:
             return self._summing(weights)
         matrix = np.eye(self.size) - self._square(0)[0] * math.exp(self._square(0)[1])

@@ -22,7 +22,7 @@ from arithtf.certify.verify.network import FUNCTION, TINY
 
 Json = dict[str, Any]
 Weights = dict[str, NDArray[np.float32]]
-FORMAT = 2
+FORMAT = 3
 NORMAL = 1 << 23
 """Bits of the smallest normal float32 number, 2^-126; smaller ones are 0 where a library flushes
 them."""
