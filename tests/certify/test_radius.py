@@ -2,14 +2,17 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from arithtf.certify import check_task
+from arithtf.certify.bounded import known, linear, prepare, rms_norm
 from arithtf.certify.radius import attack, radius
-from arithtf.certify.rounding import context_bounds
+from arithtf.certify.rounding import _Evaluation, _Scores, context_bounds
 from arithtf.cli import main
+from arithtf.encodings import T5, Disentangled, Shaw, Table
 from arithtf.model import context_logits
 from arithtf.recipes import get_recipe
 from arithtf.runs import load_model
@@ -100,3 +103,70 @@ def test_every_weight_counts():
             margin = context_bounds(other, contexts, bos=words.bos).margin
             assert (margin >= bounds.lower).all(), name
             assert (margin <= bounds.upper).all(), name
+
+
+SHARE = 1e-3
+
+
+def test_a_moved_matrix_moves_a_product_by_its_share_of_all_terms():
+    """The worst move is against every sign, and the bound is no larger than that and rounding."""
+    draw = torch.Generator().manual_seed(0)
+    x, matrix = (torch.randn(n, 16, generator=draw) for n in (5, 7))
+    found = linear(known(x.double()), prepare(matrix, SHARE))
+    worst = SHARE * x.double().abs() @ matrix.double().abs().T
+    assert (found.error >= worst).all()
+    assert (found.error <= 1.01 * worst).all()
+
+
+def test_a_moved_gain_moves_a_norm_by_its_share():
+    draw = torch.Generator().manual_seed(0)
+    x, gain = torch.randn(5, 16, generator=draw).double(), torch.randn(16, generator=draw).double()
+    found = rms_norm(known(x), gain, SHARE)
+    assert (found.error >= SHARE * found.value.abs()).all()
+    assert (found.error <= 1.05 * SHARE * found.value.abs() + 1e-9).all()
+
+
+def test_given_values_move_by_their_share():
+    x = torch.tensor([[1.0, -2.0, 0.0]]).double()
+    found = known(x, SHARE)
+    assert (found.error >= SHARE * x.abs()).all()
+    assert (found.norm >= SHARE * x.norm()).all()
+
+
+@pytest.mark.parametrize("mechanism", [Table(reach=1), T5(buckets=4, max_distance=4)])
+def test_a_moved_bias_moves_scores(mechanism):
+    """With queries of 0 nothing but the bias is left of a score."""
+    recipe = get_recipe("addition", "task.base=2", "model.width=16", "model.hidden=8")
+    encoding = replace(recipe.model.encoding, mechanism=mechanism)
+    model = replace(recipe.model, encoding=encoding).build()
+    with torch.no_grad():
+        model.blocks[0].query.weight.zero_()
+        model.blocks[0].mechanism.table.uniform_(1, 2)
+    found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
+    evaluation = _Evaluation(model, found.contexts, recipe.task.vocabulary.bos, SHARE)
+    query = torch.from_numpy(found.contexts.query_token.astype("int64"))
+    relation, token, filled = evaluation._columns(0, len(query))
+    score = evaluation._scores(query, relation, token, filled.expand(4, -1, -1))
+    bias = evaluation.bias_HR[:, relation]
+    assert bias.any()
+    assert (score.error >= SHARE * bias.abs()).all()
+
+
+@pytest.mark.parametrize("mechanism", [Shaw(reach=1), Disentangled(reach=1)])
+def test_moved_vectors_of_a_mechanism_move_scores(mechanism):
+    """Of queries and keys that are exact, all that is left is what the vectors add."""
+    recipe = get_recipe("addition", "task.base=2", "model.width=16", "model.hidden=8")
+    encoding = replace(recipe.model.encoding, mechanism=mechanism)
+    model = replace(recipe.model, encoding=encoding).build()
+    found = check_task(recipe.task, recipe.coupling, encoding.windows, sinks=encoding.sinks)
+    evaluation = _Evaluation(model, found.contexts, recipe.task.vocabulary.bos, SHARE)
+    for name in ("query_HVD", "key_HVD"):
+        values = getattr(evaluation, name).value
+        setattr(evaluation, name, _Scores(values, torch.zeros_like(values)))
+    made = model.blocks[0].mechanism()
+    size = evaluation.query_HVD.value.shape[1]
+    nothing = _Scores(*(torch.zeros(4, size, size, dtype=torch.float64) for _ in range(2)))
+    added = evaluation._with_content(nothing, made, 1)
+    vector = made.key_vectors.detach().double()[:, 2].abs()
+    worst = (evaluation.query_HVD.value.abs() @ vector[:, :, None]).expand_as(added.value)
+    assert (added.error >= SHARE * worst).all()
