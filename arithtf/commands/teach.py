@@ -13,6 +13,7 @@ from arithtf.commands.training import train_shown
 from arithtf.console import count, figures, progress, say, table
 from arithtf.recipes import Recipe, get_recipe
 from arithtf.runs import write_json
+from arithtf.train import Interrupted
 
 
 def teach(arguments: argparse.Namespace) -> int:
@@ -60,7 +61,11 @@ def _taught(recipe: Recipe, found: TeachingSet, seed: int, out: Path) -> dict[st
     batches = max(recipe.local_batches, -(-len(found.problems) // recipe.batch))
     own = replace(recipe, seed=seed, problems=found.problems, local_batches=batches)
     run = out / f"seed-{seed}"
-    train_shown(own, run, resume=(run / "config.json").exists())
+    try:
+        train_shown(own, run, resume=(run / "config.json").exists())
+    except Interrupted as stop:
+        message = f"interrupted at seed {seed}; the same command goes on"
+        raise Interrupted(message, stop.number) from None
     certificate = certify(run)
     certificate.save(run / "certificate.json")
     names = ("verdict", "wrong", "margin")
